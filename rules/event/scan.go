@@ -1,0 +1,354 @@
+package event
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// scanner reads one JSON text, front to back, and refuses what RFC 8259 leaves open: a key twice in one object, a lone surrogate, bytes
+// after the value, nesting beyond MaxDepth. The text must be UTF-8 already. Strings without escapes share its memory.
+type scanner struct {
+	text  string
+	at    int
+	depth int
+}
+
+func (s *scanner) bad(format string, args ...any) *Error {
+	return &Error{Code: BadJSON, Problem: fmt.Sprintf(format, args...) + " at byte " + strconv.Itoa(s.at)}
+}
+
+func (s *scanner) space() {
+	for s.at < len(s.text) {
+		switch s.text[s.at] {
+		case ' ', '\t', '\n', '\r':
+			s.at++
+		default:
+			return
+		}
+	}
+}
+
+// peek returns the first byte of the next token, 0 at the end.
+func (s *scanner) peek() byte {
+	s.space()
+	if s.at == len(s.text) {
+		return 0
+	}
+	return s.text[s.at]
+}
+
+func (s *scanner) want(c byte) *Error {
+	if s.peek() != c {
+		return s.bad("not JSON: %q expected", string(c))
+	}
+	s.at++
+	return nil
+}
+
+// end refuses anything but white space after the value.
+func (s *scanner) end() *Error {
+	s.space()
+	if s.at != len(s.text) {
+		return s.bad("one JSON object expected, found more behind it")
+	}
+	return nil
+}
+
+// enter counts an object or array that was just opened.
+func (s *scanner) enter() *Error {
+	s.depth++
+	if s.depth > MaxDepth {
+		return s.bad("nested deeper than %d levels", MaxDepth)
+	}
+	return nil
+}
+
+// object calls member for each member, positioned at its value, which member must take.
+func (s *scanner) object(member func(name string) *Error) *Error {
+	if err := s.want('{'); err != nil {
+		return err
+	}
+	if err := s.enter(); err != nil {
+		return err
+	}
+	if s.peek() == '}' {
+		s.at++
+		s.depth--
+		return nil
+	}
+	for {
+		name, err := s.str()
+		if err != nil {
+			return err
+		}
+		if err := s.want(':'); err != nil {
+			return err
+		}
+		if err := member(name); err != nil {
+			return err
+		}
+		if s.peek() == '}' {
+			s.at++
+			s.depth--
+			return nil
+		}
+		if err := s.want(','); err != nil {
+			return err
+		}
+	}
+}
+
+// str takes a string.
+func (s *scanner) str() (string, *Error) {
+	if s.peek() != '"' {
+		return "", s.bad("not JSON: a string expected")
+	}
+	start := s.at + 1
+	for i := start; i < len(s.text); i++ {
+		switch c := s.text[i]; {
+		case c == '"':
+			s.at = i + 1
+			return s.text[start:i], nil
+		case c == '\\':
+			return s.escaped(start, i)
+		case c < ' ':
+			s.at = i
+			return "", s.bad("not JSON: a control character in a string must be escaped")
+		}
+	}
+	s.at = len(s.text)
+	return "", s.bad("not JSON: a string has no end")
+}
+
+// escaped takes the rest of a string that has an escape at i.
+func (s *scanner) escaped(start, i int) (string, *Error) {
+	b := append(make([]byte, 0, len(s.text[start:i])+32), s.text[start:i]...)
+	for i < len(s.text) {
+		c := s.text[i]
+		switch {
+		case c == '"':
+			s.at = i + 1
+			return string(b), nil
+		case c < ' ':
+			s.at = i
+			return "", s.bad("not JSON: a control character in a string must be escaped")
+		case c != '\\':
+			b = append(b, c)
+			i++
+		default:
+			s.at = i
+			r, n, err := s.escape()
+			if err != nil {
+				return "", err
+			}
+			b = utf8.AppendRune(b, r)
+			i += n
+		}
+	}
+	s.at = len(s.text)
+	return "", s.bad("not JSON: a string has no end")
+}
+
+// escape reads the escape at the position and returns its rune and length.
+func (s *scanner) escape() (rune, int, *Error) {
+	rest := s.text[s.at:]
+	if len(rest) < 2 {
+		return 0, 0, s.bad("not JSON: a string has no end")
+	}
+	if i := strings.IndexByte(`"\/bfnrt`, rest[1]); i >= 0 {
+		return rune("\"\\/\b\f\n\r\t"[i]), 2, nil
+	}
+	if rest[1] != 'u' {
+		return 0, 0, s.bad("not JSON: unknown escape")
+	}
+	r, ok := hex4(rest[2:])
+	if !ok {
+		return 0, 0, s.bad("not JSON: \\u needs four hex digits")
+	}
+	if !utf16.IsSurrogate(r) {
+		return r, 6, nil
+	}
+	if len(rest) >= 12 && rest[6] == '\\' && rest[7] == 'u' {
+		if low, ok := hex4(rest[8:]); ok {
+			if pair := utf16.DecodeRune(r, low); pair != utf8.RuneError {
+				return pair, 12, nil
+			}
+		}
+	}
+	return 0, 0, s.bad("half a surrogate pair, which is no character")
+}
+
+func hex4(s string) (rune, bool) {
+	if len(s) < 4 {
+		return 0, false
+	}
+	var r rune
+	for i := 0; i < 4; i++ {
+		c := s[i]
+		switch {
+		case c >= '0' && c <= '9':
+			r = r<<4 | rune(c-'0')
+		case c >= 'a' && c <= 'f':
+			r = r<<4 | rune(c-'a'+10)
+		case c >= 'A' && c <= 'F':
+			r = r<<4 | rune(c-'A'+10)
+		default:
+			return 0, false
+		}
+	}
+	return r, true
+}
+
+// number takes a number and returns its text, and whether it has neither fraction nor exponent.
+func (s *scanner) number() (text string, whole bool, err *Error) {
+	s.space()
+	start := s.at
+	s.byte('-')
+	switch {
+	case s.byte('0'):
+	case s.digits():
+	default:
+		return "", false, s.bad("not JSON: a digit expected")
+	}
+	whole = true
+	if s.byte('.') {
+		whole = false
+		if !s.digits() {
+			return "", false, s.bad("not JSON: a digit expected")
+		}
+	}
+	if s.byte('e') || s.byte('E') {
+		whole = false
+		if !s.byte('+') {
+			s.byte('-')
+		}
+		if !s.digits() {
+			return "", false, s.bad("not JSON: a digit expected")
+		}
+	}
+	return s.text[start:s.at], whole, nil
+}
+
+func (s *scanner) byte(c byte) bool {
+	if s.at < len(s.text) && s.text[s.at] == c {
+		s.at++
+		return true
+	}
+	return false
+}
+
+func (s *scanner) digits() bool {
+	start := s.at
+	for s.at < len(s.text) && s.text[s.at] >= '0' && s.text[s.at] <= '9' {
+		s.at++
+	}
+	return s.at > start
+}
+
+// null takes a null if one is next.
+func (s *scanner) null() bool {
+	s.space()
+	return s.word("null")
+}
+
+func (s *scanner) word(w string) bool {
+	if strings.HasPrefix(s.text[s.at:], w) {
+		s.at += len(w)
+		return true
+	}
+	return false
+}
+
+// value takes any value: string, float64, bool, nil, []any or map[string]any.
+func (s *scanner) value() (any, *Error) {
+	switch c := s.peek(); {
+	case c == '"':
+		return s.str()
+	case c == '{':
+		return s.members()
+	case c == '[':
+		return s.elements()
+	case c == '-' || c >= '0' && c <= '9':
+		return s.float()
+	case s.word("true"):
+		return true, nil
+	case s.word("false"):
+		return false, nil
+	case s.word("null"):
+		return nil, nil
+	}
+	return nil, s.bad("not JSON: a value expected")
+}
+
+func (s *scanner) float() (any, *Error) {
+	text, _, err := s.number()
+	if err != nil {
+		return nil, err
+	}
+	f, perr := strconv.ParseFloat(text, 64)
+	if perr != nil {
+		return nil, s.bad("a number beyond the range of a double")
+	}
+	return f, nil
+}
+
+func (s *scanner) members() (any, *Error) {
+	m := make(map[string]any)
+	err := s.object(func(name string) *Error {
+		if _, twice := m[name]; twice {
+			return s.twice(name)
+		}
+		v, err := s.value()
+		m[name] = v
+		return err
+	})
+	return m, err
+}
+
+func (s *scanner) twice(name string) *Error {
+	return s.bad("the key %q stands twice in one object", cut(name))
+}
+
+func (s *scanner) elements() (any, *Error) {
+	s.at++
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	list := []any{}
+	if s.peek() == ']' {
+		s.at++
+		s.depth--
+		return list, nil
+	}
+	for {
+		v, err := s.value()
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, v)
+		if s.peek() == ']' {
+			s.at++
+			s.depth--
+			return list, nil
+		}
+		if err := s.want(','); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// cut shortens outside text for a message.
+func cut(s string) string {
+	const most = 40
+	if len(s) <= most {
+		return s
+	}
+	end := most
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + "..."
+}
