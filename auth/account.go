@@ -68,7 +68,7 @@ type Account struct {
 	ID        AccountID `json:"account"`
 	Home      int       `json:"home"` // the shard of its first event
 	State     State     `json:"state"`
-	Challenge bool      `json:"challenge,omitempty"` // a second factor is asked for; true in Challenged, may be in Probation
+	Challenge bool      `json:"challenge,omitempty"` // a second factor is asked for; true in Challenged, may be in Probation and Limited
 	Before    State     `json:"before,omitempty"`    // in Recovering: what to refuse meanwhile and where giving up leads
 	Reason    Reason    `json:"reason,omitzero"`
 	Findings  []string  `json:"findings,omitempty"` // ids behind the state, newest last, at most MaxFindings
@@ -83,6 +83,9 @@ type Account struct {
 	// FirstBad is the event that the trouble began with, as "source id".
 	FirstBad string  `json:"first_bad,omitempty"`
 	Touched  Touched `json:"touched,omitzero"`
+	// Recent is what was changed lately, by event time as it came, at most MaxRecent: kept in every state, so that what somebody changed
+	// before we noticed is known when we do.
+	Recent []Change `json:"recent,omitempty"`
 
 	// Floor is set by a recovery: what has a time before it, or was applied up to FloorSequence, counts for no rule that challenges,
 	// limits or locks.
