@@ -1,0 +1,333 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+
+	"doorward/detect"
+	"doorward/store"
+)
+
+// RunShard is what Run starts for each shard of this process, in a goroutine of its own. It returns when ctx ends.
+type RunShard func(ctx context.Context, shard int, src detect.Source) error
+
+// Run joins the group and runs the shards it is given, until ctx ends (nil) or an input topic's partitions change (*PartitionsError) or
+// the group refuses this member. A broker that is away is waited for. An error of a shard stops that shard for as long as the process
+// lives (Stopped), and no other; only store.ErrFenced makes the process join the group anew, as it says that another one owns the shard.
+func (c *Client) Run(ctx context.Context, run RunShard) error {
+	if c.shards() == 0 {
+		return errors.New("kafka: EnsureTopics comes before Run")
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	c.expel(ctx)
+	conns := &openConns{}
+	dialer := c.dialer()
+	dialer.DialFunc = conns.dial
+	group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
+		ID: c.cfg.Group, Brokers: c.cfg.Brokers, Dialer: dialer, Topics: c.cfg.Inputs,
+		GroupBalancers:    []kafka.GroupBalancer{balancer{c.claim}},
+		HeartbeatInterval: time.Second, SessionTimeout: 10 * time.Second, RebalanceTimeout: 15 * time.Second,
+		JoinGroupBackoff: 500 * time.Millisecond, Timeout: 5 * time.Second, StartOffset: kafka.FirstOffset,
+	})
+	if err != nil {
+		return fmt.Errorf("join group %s: %w", c.cfg.Group, err)
+	}
+	var watching sync.WaitGroup
+	watching.Go(func() { c.watch(ctx, cancel) })
+	defer func() {
+		cancel(nil)
+		watching.Wait()
+		// A join may hang in the broker for many seconds: after one, its connections are cut. Leaving opens new ones.
+		cut := time.AfterFunc(time.Second, conns.cut)
+		group.Close()
+		cut.Stop()
+	}()
+	return c.generations(ctx, group, run)
+}
+
+// generations takes one generation after the other.
+func (c *Client) generations(ctx context.Context, group *kafka.ConsumerGroup, run RunShard) error {
+	var told time.Time
+	for {
+		gen, err := group.Next(ctx)
+		if changed := (*PartitionsError)(nil); errors.As(context.Cause(ctx), &changed) {
+			return changed
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil:
+			c.generation(ctx, gen, run)
+		case refusedByGroup(err):
+			return fmt.Errorf("join group %s as user %q: %w", c.cfg.Group, c.cfg.User, err)
+		case errors.Is(err, kafka.RebalanceInProgress):
+		case time.Since(told) > 10*time.Second:
+			told = time.Now()
+			c.cfg.Log.Warn("kafka: not in the group now, joining again", "group", c.cfg.Group, "err", err)
+		}
+	}
+}
+
+func refusedByGroup(err error) bool {
+	return errors.Is(err, kafka.GroupAuthorizationFailed) || errors.Is(err, kafka.TopicAuthorizationFailed) ||
+		errors.Is(err, kafka.InconsistentGroupProtocol) || errors.Is(err, kafka.InvalidGroupId) ||
+		errors.Is(err, kafka.SASLAuthenticationFailed) || errors.Is(err, kafka.InvalidSessionTimeout)
+}
+
+// generation runs the shards of one generation in a function of the library's, which waits for it before it joins again, and returns
+// when that is over.
+func (c *Client) generation(ctx context.Context, gen *kafka.Generation, run RunShard) {
+	shards := c.assigned(gen)
+	if len(shards) == 0 {
+		c.cfg.Log.Warn("kafka: no shard is ours: another member of the group holds the store; waiting for it to leave",
+			"group", c.cfg.Group, "holds_store", c.cfg.Store != "")
+	} else {
+		c.served(time.Now())
+		c.cfg.Log.Info("kafka: shards assigned", "group", c.cfg.Group, "generation", gen.ID, "shards", shards)
+	}
+	over := make(chan struct{})
+	gen.Start(func(member context.Context) {
+		defer close(over)
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(member, cancel)()
+		var running sync.WaitGroup
+		for _, shard := range shards {
+			if c.stop(shard) != nil {
+				continue
+			}
+			running.Go(func() {
+				if fenced := c.runShard(ctx, shard, run); fenced {
+					wait(ctx, 500*time.Millisecond) // not at once: the other owner may still be coming up
+					cancel()
+				}
+			})
+		}
+		c.commitLoop(ctx, gen, shards)
+		running.Wait()
+		c.commit(gen, shards, map[string]map[int]int64{})
+	})
+	<-over
+}
+
+// assigned are the shards whose partition of every input topic is ours.
+func (c *Client) assigned(gen *kafka.Generation) []int {
+	has := map[int]int{}
+	for _, t := range c.cfg.Inputs {
+		for _, p := range gen.Assignments[t] {
+			has[p.ID]++
+		}
+	}
+	var shards []int
+	for shard, n := range has {
+		if n == len(c.cfg.Inputs) {
+			shards = append(shards, shard)
+		}
+	}
+	slices.Sort(shards)
+	return shards
+}
+
+// runShard runs one shard until ctx ends or it can't go on.
+func (c *Client) runShard(ctx context.Context, shard int, run RunShard) (fenced bool) {
+	src := &source{c: c, shard: shard}
+	defer src.close()
+	c.mark(shard, true)
+	defer c.mark(shard, false)
+	err := run(ctx, shard, src)
+	switch {
+	case ctx.Err() != nil:
+		if err != nil && !errors.Is(err, context.Canceled) {
+			c.cfg.Log.Warn("kafka: a shard ended with an error while it was asked to stop", "shard", shard, "err", err)
+		}
+		return false
+	case errors.Is(err, store.ErrFenced):
+		c.cfg.Log.Warn("kafka: a shard was claimed by another owner, joining again", "shard", shard)
+		return true
+	case err == nil:
+		err = errors.New("it ended by itself")
+	}
+	c.mu.Lock()
+	c.stopped[shard] = err
+	c.mu.Unlock()
+	c.cfg.Log.Error("kafka: a shard stopped; its accounts' events wait in the topics until this is mended and Doorward started again",
+		"shard", shard, "err", err)
+	return false
+}
+
+func (c *Client) mark(shard int, on bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if on {
+		c.serving[shard] = true
+	} else {
+		delete(c.serving, shard)
+	}
+}
+
+func (c *Client) shards() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.partitions
+}
+
+func (c *Client) stop(shard int) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stopped[shard]
+}
+
+// Stopped is why shards stopped that should run, by shard.
+func (c *Client) Stopped() map[int]error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.stopped)
+}
+
+// Serving are the shards that run in this process now, ascending.
+func (c *Client) Serving() []int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Sorted(maps.Keys(c.serving))
+}
+
+// SetProgress tells how far a shard has committed to the store, for the offsets that lag dashboards read from Kafka.
+func (c *Client) SetProgress(shard int, at []detect.Position) {
+	at = slices.Clone(at)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.progress[shard] = at
+}
+
+// commitLoop commits once a second until ctx ends. It is the generation's one committer: kafka-go burns a processor when two goroutines
+// commit at a time (reference: architecture 2.3c).
+func (c *Client) commitLoop(ctx context.Context, gen *kafka.Generation, shards []int) {
+	done := map[string]map[int]int64{}
+	for wait(ctx, c.commitEvery) {
+		c.commit(gen, shards, done)
+	}
+}
+
+// commit tells Kafka the shards' progress that differs from done. Nothing depends on it, so that a failure is only worth a debug line.
+func (c *Client) commit(gen *kafka.Generation, shards []int, done map[string]map[int]int64) {
+	fresh := map[string]map[int]int64{}
+	c.mu.Lock()
+	for _, shard := range shards {
+		for _, p := range c.progress[shard] {
+			if before, ok := done[p.Topic][shard]; (ok && before == p.Offset) || !slices.Contains(c.cfg.Inputs, p.Topic) {
+				continue
+			}
+			if fresh[p.Topic] == nil {
+				fresh[p.Topic] = map[int]int64{}
+			}
+			fresh[p.Topic][shard] = p.Offset
+		}
+	}
+	c.mu.Unlock()
+	if err := gen.CommitOffsets(fresh); err != nil {
+		c.cfg.Log.Debug("kafka: progress for dashboards not committed", "err", err)
+		return
+	}
+	for topic, offsets := range fresh {
+		if done[topic] == nil {
+			done[topic] = map[int]int64{}
+		}
+		maps.Copy(done[topic], offsets)
+	}
+}
+
+// watch ends Run when an input topic's number of partitions changes.
+func (c *Client) watch(ctx context.Context, stop context.CancelCauseFunc) {
+	was := c.shards()
+	for wait(ctx, c.watchEvery) {
+		counts, _, err := c.counts(ctx, c.cfg.Inputs)
+		if err != nil {
+			continue // the shards notice a broker that is away, and say so
+		}
+		for _, t := range c.cfg.Inputs {
+			if n := counts[t]; n > 0 && n != was {
+				err := &PartitionsError{Topic: t, Have: n, Was: was}
+				c.cfg.Log.Error("kafka: stopping", "err", err)
+				stop(err)
+				return
+			}
+		}
+	}
+}
+
+// expel removes from the group the member that this process was before it was killed, so that its shards need not wait for that member's
+// session to run out (10 s). Who holds a store knows that no other process does.
+func (c *Client) expel(ctx context.Context) {
+	if c.cfg.Store == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	r, err := c.api.DescribeGroups(ctx, &kafka.DescribeGroupsRequest{GroupIDs: []string{c.cfg.Group}})
+	if err != nil || len(r.Groups) == 0 || r.Groups[0].Error != nil {
+		return // a group that nobody made yet, or a broker that is not ready: joining will tell
+	}
+	var dead []kafka.LeaveGroupRequestMember
+	for _, m := range r.Groups[0].Members {
+		if readClaim(m.MemberMetadata.UserData).Store == c.cfg.Store {
+			dead = append(dead, kafka.LeaveGroupRequestMember{ID: m.MemberID})
+		}
+	}
+	if len(dead) == 0 {
+		return
+	}
+	if _, err := c.api.LeaveGroup(ctx, &kafka.LeaveGroupRequest{GroupID: c.cfg.Group, Members: dead}); err != nil {
+		c.cfg.Log.Warn("kafka: the member that this store's process was before is still in the group", "err", err)
+		return
+	}
+	c.cfg.Log.Info("kafka: removed the member that this store's process was before", "group", c.cfg.Group, "members", len(dead))
+}
+
+// openConns are the group's connections, so that they can be cut.
+type openConns struct {
+	mu   sync.Mutex
+	open map[net.Conn]bool
+}
+
+type openConn struct {
+	net.Conn
+	all *openConns
+}
+
+func (o *openConns) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := (&net.Dialer{Timeout: dialTime}).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.open == nil {
+		o.open = map[net.Conn]bool{}
+	}
+	o.open[conn] = true
+	return &openConn{conn, o}, nil
+}
+
+func (c *openConn) Close() error {
+	c.all.mu.Lock()
+	delete(c.all.open, c.Conn)
+	c.all.mu.Unlock()
+	return c.Conn.Close()
+}
+
+func (o *openConns) cut() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for conn := range o.open {
+		conn.Close()
+	}
+}
