@@ -26,6 +26,7 @@ const (
 	Distinct  Func = "distinct"    // different values of Field among events of Types within Span
 	FirstSeen Func = "first_seen"  // is this event the first with its value of Field (known set); no Span
 	Known     Func = "known"       // how many different values of Field were known before this event; shares the known set of FirstSeen
+	KnownFor  Func = "known_for"   // seconds since this event's value of Field was first seen; 0 when it was not known before, -1 without a value; shares the same set
 	Age       Func = "age"         // time since the first event of this key, seconds; no Span
 	Since     Func = "since"       // time since the newest earlier event of Types, seconds; -1 when there was none; no Span
 	Speed     Func = "speed_kmh"   // speed between this event's place and the one before among Types, km/h; 0 when either is unknown
@@ -41,5 +42,6 @@ type Spec struct {
 	Types []string // event types; "login.*" stands for all that start so; empty: every type
 	Field string   // "device", "country", "counterparty", "ip", "account", "extra.name", ...
 	Span  time.Duration
-	Where string // optional condition on the event of a transaction: "" or "out", "in" (direction)
+	Where string   // optional condition on the event of a transaction: "" or "out", "in" (direction)
+	Was   []string // Again only: earlier rule ids whose memory this one continues; no part of Text
 }

@@ -1,0 +1,280 @@
+package window
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+)
+
+// A frame is what Dirty and Page write: version 1, length of the entries 4, entries, CRC-32C 4 of all before. An entry is a tag 1, the
+// position of its key in Keys 1 (so Keys only grows at its end), and
+//
+//	record: the record's bytes
+//	tomb:   hash 16, stamp 8
+//	grave:  slice 8, the record's bytes
+//
+// Crash story: a page must be committed with or after the delta that holds what was changed before the page was made; then what a store
+// holds is never ahead of its sequence. Pages of one checkpoint (from Page(0) on) and the deltas since its Page(0), in any order between
+// pages and deltas and the deltas in theirs, give the memory as of the last delta: the greater stamp wins, a tomb beats what is not newer.
+const (
+	frameVersion = 1
+	frameHead    = 5
+	frameTail    = 4
+
+	tagRecord = 0
+	tagTomb   = 1
+	tagGrave  = 2
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func beginFrame(dst []byte) []byte { return append(dst, frameVersion, 0, 0, 0, 0) }
+
+func endFrame(dst []byte, at int) []byte {
+	binary.LittleEndian.PutUint32(dst[at+1:], uint32(len(dst)-at-frameHead))
+	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[at:], castagnoli))
+}
+
+// Dirty appends what changed since the last call as one frame; nothing changed: nothing. It names no layout: store Layout.Marshal beside.
+func (m *Memory) Dirty(dst []byte) []byte {
+	at := len(dst)
+	dst = beginFrame(dst)
+	for k := range Keys {
+		dst = m.table(k).appendDirty(dst, byte(k))
+	}
+	if len(dst) == at+frameHead {
+		return dst[:at]
+	}
+	return endFrame(dst, at)
+}
+
+func (m *Memory) table(k int) *table {
+	if k == 0 {
+		return m.account
+	}
+	return m.across[k]
+}
+
+func (t *table) appendDirty(dst []byte, key byte) []byte {
+	for i := len(t.graves.queue) - 1; i >= 0 && !t.graves.queue[i].written; i-- {
+		dst = t.graves.queue[i].append(dst, key)
+		t.graves.queue[i].written = true
+	}
+	for _, d := range t.tombs {
+		dst = append(dst, tagTomb, key)
+		dst = append(dst, d.id[:]...)
+		dst = binary.LittleEndian.AppendUint64(dst, d.stamp)
+	}
+	for _, slot := range t.dirty {
+		t.flags[slot] &^= isDirty
+		if t.flags[slot]&isLive != 0 {
+			dst = append(dst, tagRecord, key)
+			dst = append(dst, t.rec(slot)...)
+		}
+	}
+	t.tombs, t.dirty = t.tombs[:0], t.dirty[:0]
+	return dst
+}
+
+func (d *grave) append(dst []byte, key byte) []byte {
+	dst = append(dst, tagGrave, key)
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(d.at))
+	return append(dst, d.rec...)
+}
+
+// Page is the n-th page of all records, about 256 KiB, possibly empty; more: there is one after it. Takes may lie between the pages of a
+// checkpoint. Page n is always the same slots: what moves to an earlier one meanwhile is in a delta.
+func (m *Memory) Page(n int) (page []byte, more bool) {
+	k, chunk := n%len(Keys), n/len(Keys)
+	page = m.table(k).appendPage(beginFrame(nil), byte(k), chunk)
+	for j := range Keys {
+		t := m.table(j)
+		c := chunk
+		if j <= k {
+			c++
+		}
+		more = more || t.hasPage(c)
+	}
+	if len(page) == frameHead {
+		return nil, more
+	}
+	return endFrame(page, 0), more
+}
+
+func (t *table) hasPage(chunk int) bool {
+	return chunk*t.perSlab < t.used || chunk*t.perSlab < len(t.graves.queue)+t.graves.gone-t.graves.base
+}
+
+func (t *table) appendPage(dst []byte, key byte, chunk int) []byte {
+	g := &t.graves
+	if chunk == 0 {
+		g.base = g.gone
+	}
+	for i := chunk * t.perSlab; i < (chunk+1)*t.perSlab; i++ {
+		if at := i + g.base - g.gone; at >= 0 && at < len(g.queue) {
+			dst = g.queue[at].append(dst, key)
+		}
+	}
+	for i := chunk * t.perSlab; i < min(t.used, (chunk+1)*t.perSlab); i++ {
+		if t.flags[i]&isLive != 0 {
+			dst = append(dst, tagRecord, key)
+			dst = append(dst, t.rec(uint32(i))...)
+		}
+	}
+	return dst
+}
+
+// ErrDamaged says that a page or delta is not as it was written.
+var ErrDamaged = errors.New("damaged")
+
+// Restore puts in what Dirty or Page wrote under the stored layout (nil: m's own); several frames may follow one another. Windows are
+// matched by their canonical text, an Again by its rule's earlier ids too; new ones start empty. Nothing is evicted before the next Take.
+// On ErrDamaged nothing of the damaged frame was put in.
+func (m *Memory) Restore(b []byte, stored *Layout) error {
+	if stored == nil {
+		stored = m.layout
+	}
+	moves := m.layout.movesFrom(stored)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.loose = true
+	for len(b) > 0 {
+		entries, rest, err := openFrame(b)
+		if err != nil {
+			return fmt.Errorf("restore windows: %w", err)
+		}
+		if err := walk(entries, stored, func(byte, int, []byte) {}); err != nil {
+			return fmt.Errorf("restore windows: %w", err)
+		}
+		err = walk(entries, stored, func(tag byte, k int, body []byte) { m.table(k).restore(tag, body, moves[k]) })
+		if err != nil {
+			return fmt.Errorf("restore windows: %w", err)
+		}
+		b = rest
+	}
+	return nil
+}
+
+func openFrame(b []byte) (entries, rest []byte, err error) {
+	if len(b) < frameHead+frameTail || b[0] != frameVersion {
+		return nil, nil, fmt.Errorf("%w: no frame of version %d", ErrDamaged, frameVersion)
+	}
+	n := int64(binary.LittleEndian.Uint32(b[1:]))
+	if int64(len(b)) < frameHead+n+frameTail {
+		return nil, nil, fmt.Errorf("%w: a frame of %d bytes is cut off", ErrDamaged, n)
+	}
+	end := frameHead + int(n)
+	if crc32.Checksum(b[:end], castagnoli) != binary.LittleEndian.Uint32(b[end:]) {
+		return nil, nil, fmt.Errorf("%w: wrong checksum", ErrDamaged)
+	}
+	return b[frameHead:end], b[end+frameTail:], nil
+}
+
+func walk(b []byte, stored *Layout, each func(tag byte, key int, body []byte)) error {
+	for len(b) > 0 {
+		if len(b) < 2 || int(b[1]) >= len(Keys) {
+			return fmt.Errorf("%w: an entry of no key", ErrDamaged)
+		}
+		n := stored.sizes[b[1]]
+		switch b[0] {
+		case tagRecord:
+		case tagTomb:
+			n = 24
+		case tagGrave:
+			n += 8
+		default:
+			return fmt.Errorf("%w: an entry of no kind", ErrDamaged)
+		}
+		if len(b) < 2+n {
+			return fmt.Errorf("%w: an entry is cut off, or of another layout", ErrDamaged)
+		}
+		each(b[0], int(b[1]), b[2:2+n])
+		b = b[2+n:]
+	}
+	return nil
+}
+
+// move copies one window from a record of another layout.
+type move struct{ to, from, size int }
+
+// movesFrom says by key which bytes of a record of stored go where.
+func (l *Layout) movesFrom(stored *Layout) [][]move {
+	moves := make([][]move, len(Keys))
+	for k := range moves {
+		moves[k] = []move{{0, 0, headerSize}}
+	}
+	for _, c := range l.cells {
+		if f := stored.cellFor(c); f != nil && f.size == c.size {
+			moves[c.key] = append(moves[c.key], move{c.at, f.at, c.size})
+		}
+	}
+	return moves
+}
+
+// cellFor finds the window that c continues.
+func (l *Layout) cellFor(c *cell) *cell {
+	if f := l.states[c.text]; f != nil {
+		return f
+	}
+	for _, was := range c.spec.Was {
+		s := c.spec
+		s.Field = was
+		if f := l.states[s.Text()]; f != nil {
+			return f
+		}
+	}
+	return nil
+}
+
+func (t *table) restore(tag byte, body []byte, moves []move) {
+	t.loose, t.graves.loose = true, true
+	switch tag {
+	case tagTomb:
+		if slot, ok := t.find(id(body[:16])); ok && stamp(t.rec(slot)) <= binary.LittleEndian.Uint64(body[16:]) {
+			t.remove(slot)
+		}
+	case tagGrave:
+		d := &grave{id: id(body[8:24]), at: int64(binary.LittleEndian.Uint64(body)), rec: make([]byte, t.size), written: true}
+		copyMoves(d.rec, body[8:], moves)
+		t.graves.bury(d)
+	case tagRecord:
+		h := id(body[:16])
+		slot, ok := t.find(h)
+		if ok && stamp(t.rec(slot)) > stamp(body) {
+			return
+		}
+		if !ok {
+			slot = t.add(h)
+		}
+		clear(t.rec(slot))
+		copyMoves(t.rec(slot), body, moves)
+	}
+}
+
+func copyMoves(to, from []byte, moves []move) {
+	for _, v := range moves {
+		copy(to[v.to:v.to+v.size], from[v.from:v.from+v.size])
+	}
+}
+
+// Relaid is m's records under another layout, for a changed rule set; m must not be used after it. The slots it adds start empty; say
+// from when they are known with KnownFrom. The order of evictions, the clock and what is read of other shards stay.
+func (m *Memory) Relaid(l *Layout) (*Memory, error) {
+	r := NewMemory(l, m.key, m.shard, m.budget, m.board)
+	for n, more := 0, true; more; n++ {
+		var page []byte
+		page, more = m.Page(n)
+		if err := r.Restore(page, m.layout); err != nil {
+			return nil, fmt.Errorf("lay out windows anew: %w", err)
+		}
+	}
+	for i, reading := range l.readings {
+		if was := m.layout.Slot(reading.spec); was >= 0 {
+			r.knownFrom[i] = m.knownFrom[was]
+		}
+	}
+	r.Read(m.asOf)
+	r.SetClock(m.Clock())
+	return r, nil
+}

@@ -1,0 +1,114 @@
+package window
+
+import (
+	"encoding/binary"
+	"strings"
+)
+
+// The known set of a field of an account: its values with the seconds when each was seen first and last. When it is full, the one not seen
+// for longest leaves.
+//
+// An attacker's failures must not make his device known, so without types of its own a set learns from every event but failures and
+// reports. first_seen is 1 when the event's value was not known before it, whether the event teaches it or not.
+const knownEntry = 12 // hash, first, last
+
+// knownMax is how many values a set holds, by field; 16 for the others.
+var knownMax = map[string]int{"counterparty": 64, "ip": 32, "network": 32}
+
+const knownDefault = 16
+
+var unteaching = newMatcher([]string{"login.failed", "login.challenged", "login.mfa.failed", "login.mfa.denied", "report.*"})
+
+var knownKind = kind{funcs: []Func{Known, FirstSeen, KnownFor}, field: true, keeps: true,
+	size: func(c *cell) int {
+		c.buckets = knownDefault
+		if n, ok := knownMax[c.spec.Field]; ok {
+			c.buckets = n
+		}
+		return c.buckets * knownEntry
+	},
+	match: func(c *cell, eventType string) bool {
+		return c.types.match(eventType) && (len(c.spec.Types) > 0 || !unteaching.match(eventType))
+	},
+	observe: func(rec []byte, o *occasion, c *cell) note {
+		n := knownPeek(rec, o, c)
+		if v := o.value(c); v != 0 {
+			knownAdd(c.bytes(rec), v, o.at/1000)
+		}
+		return n
+	},
+	peek: knownPeek,
+	read: func(_ []byte, o *occasion, c *cell, n note, f Func) float64 {
+		has := o.value(c) != 0
+		switch {
+		case f == Known:
+			return float64(n.b)
+		case f == FirstSeen && has && !n.ok:
+			return 1
+		case f == FirstSeen:
+			return 0
+		case !has:
+			return -1
+		case !n.ok:
+			return 0
+		}
+		return float64(max(0, o.now/1000-n.a))
+	},
+	forget: func(rec []byte, c *cell, since int64) {
+		b := c.bytes(rec)
+		kept := 0
+		for e := b; len(e) > 0; e = e[knownEntry:] {
+			if binary.LittleEndian.Uint32(e) != 0 && seconds(e[4:]) < since/1000 {
+				copy(b[kept:kept+knownEntry], e[:knownEntry])
+				kept += knownEntry
+			}
+		}
+		clear(b[kept:])
+	},
+}
+
+// knownPeek: a: when the event's value was first seen, ok: it was known; b: how many values were.
+func knownPeek(rec []byte, o *occasion, c *cell) (n note) {
+	v := o.value(c)
+	for e := c.bytes(rec); len(e) > 0; e = e[knownEntry:] {
+		h := binary.LittleEndian.Uint32(e)
+		if h == 0 {
+			break
+		}
+		n.b++
+		if h == v {
+			n.a, n.ok = seconds(e[4:]), true
+		}
+	}
+	return n
+}
+
+func knownAdd(b []byte, v uint32, at int64) {
+	oldest := b
+	for e := b; len(e) > 0; e = e[knownEntry:] {
+		switch binary.LittleEndian.Uint32(e) {
+		case v:
+			putSeconds(e[4:], min(at, seconds(e[4:])))
+			putSeconds(e[8:], max(at, seconds(e[8:])))
+			return
+		case 0:
+			oldest = e
+		}
+		if seconds(oldest[8:]) < 0 {
+			break
+		}
+		if seconds(e[8:]) < seconds(oldest[8:]) {
+			oldest = e
+		}
+	}
+	if seconds(oldest[8:]) <= at {
+		binary.LittleEndian.PutUint32(oldest, v)
+		putSeconds(oldest[4:], at)
+		putSeconds(oldest[8:], at)
+	}
+}
+
+// isField reports whether a known set is of field, for Learn.
+func (c *cell) isField(field string) bool {
+	return c.kind == &knownKind && strings.EqualFold(c.spec.Field, field)
+}

@@ -1,0 +1,205 @@
+package window
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Layout says where in a record each window of a rule set lies. It is a function of the set of its specs alone.
+type Layout struct {
+	readings []reading
+	slots    map[string]int
+	states   map[string]*cell // by state text
+	cells    []*cell
+	byKey    [][]*cell // by position in Keys
+	sizes    []int     // of records, by position in Keys
+	fields   []string
+}
+
+// reading is one slot: what a spec reads of a cell.
+type reading struct {
+	spec  Spec
+	cell  *cell
+	known int64 // fixed part of KnownFrom: the span that must pass, ms or slices
+}
+
+// cell is the bytes that one window has in the record of its key. Readings of one state (first_seen and known) share it.
+type cell struct {
+	index    int // among the layout's cells
+	key      int // position in Keys
+	at, size int // bytes of the record
+	kind     *kind
+	spec     Spec
+	text     string // the state's canonical text, by which it moves to another layout
+	types    matcher
+	steps    []matcher // sequence
+	field    int       // position in the layout's fields, -1: none
+	spanned  int64     // span: ms for accounts, seconds across
+	width    int64     // of a bucket, the same unit
+	buckets  int
+}
+
+// bytes is c's part of a record.
+func (c *cell) bytes(rec []byte) []byte { return rec[c.at : c.at+c.size : c.at+c.size] }
+
+// unknownSpan is how long a window without a span is unknown after it was added (DESIGN, "A changed rule set").
+const unknownSpan = 30 * 24 * time.Hour
+
+// NewLayout gives each distinct spec one slot, in the order of their texts. The error names the spec that is wrong and how.
+func NewLayout(specs []Spec) (*Layout, error) {
+	l := &Layout{slots: map[string]int{}, states: map[string]*cell{}, byKey: make([][]*cell, len(Keys)), sizes: make([]int, len(Keys))}
+	byText := map[string]Spec{}
+	for _, s := range specs {
+		if err := s.Check(); err != nil {
+			return nil, fmt.Errorf("window %s: %w", s.Text(), err)
+		}
+		s = s.normal()
+		t := s.Text()
+		s.Was = sorted(append(slices.Clone(s.Was), byText[t].Was...))
+		byText[t] = s
+	}
+	texts := make([]string, 0, len(byText))
+	for t := range byText {
+		texts = append(texts, t)
+	}
+	slices.Sort(texts)
+	for i := range l.sizes {
+		l.sizes[i] = headerSize
+	}
+	for _, t := range texts {
+		s := byText[t]
+		state := stateText(s)
+		c := l.states[state]
+		if c == nil {
+			c = l.place(s, state)
+			l.states[state] = c
+		}
+		l.slots[t] = len(l.readings)
+		l.readings = append(l.readings, reading{s, c, unit(s.Key, cmpOr(s.Span, unknownSpan))})
+	}
+	return l, nil
+}
+
+func cmpOr(d, or time.Duration) time.Duration {
+	if d == 0 {
+		return or
+	}
+	return d
+}
+
+// unit is d as windows of key count it: milliseconds of event time, or slices of a second.
+func unit(key Key, d time.Duration) int64 {
+	if key == Account {
+		return d.Milliseconds()
+	}
+	return int64(d / time.Second)
+}
+
+// stateText is the canonical text of what s remembers, whichever reading it is.
+func stateText(s Spec) string {
+	s.Func = kindOf(s).funcs[0]
+	return s.Text()
+}
+
+func (l *Layout) place(s Spec, state string) *cell {
+	c := &cell{index: len(l.cells), key: slices.Index(Keys, s.Key), kind: kindOf(s), spec: s, text: state, types: newMatcher(s.Types), field: -1,
+		spanned: unit(s.Key, s.Span)}
+	if c.kind.field && s.Func != Again {
+		if c.field = slices.Index(l.fields, s.Field); c.field < 0 {
+			c.field = len(l.fields)
+			l.fields = append(l.fields, s.Field)
+		}
+	}
+	c.size = c.kind.size(c)
+	c.at = l.sizes[c.key]
+	l.sizes[c.key] += c.size
+	l.cells = append(l.cells, c)
+	l.byKey[c.key] = append(l.byKey[c.key], c)
+	return c
+}
+
+// Slot is the position of s among l's readings, -1 when it has none.
+func (l *Layout) Slot(s Spec) int {
+	if i, ok := l.slots[s.Text()]; ok {
+		return i
+	}
+	return -1
+}
+
+// Len is how many slots l has.
+func (l *Layout) Len() int { return len(l.readings) }
+
+// Spec is what a slot reads, in its normal form.
+func (l *Layout) Spec(slot int) Spec { return l.readings[slot].spec }
+
+// Equal reports whether records of l and o are the same bytes.
+func (l *Layout) Equal(o *Layout) bool {
+	return l == o || slices.EqualFunc(l.cells, o.cells, func(a, b *cell) bool {
+		return a.text == b.text && a.key == b.key && a.at == b.at && a.size == b.size
+	})
+}
+
+// RecordSize is how many bytes a record of key has.
+func (l *Layout) RecordSize(key Key) int { return l.sizes[slices.Index(Keys, key)] }
+
+// BytesPerAccount is what an account costs in memory, without the records of its addresses and devices: its record, and about 48 bytes of
+// index and order.
+func (l *Layout) BytesPerAccount() int { return l.RecordSize(Account) + indexSize }
+
+// layoutVersion is the encoding of records. It changes when any kind's bytes, or the header's, change their meaning.
+const layoutVersion = 1
+
+// storedLayout is a layout as it is stored beside pages and deltas. Names never change meaning.
+type storedLayout struct {
+	Version int          `json:"version"`
+	Windows []storedSpec `json:"windows"`
+}
+
+type storedSpec struct {
+	Func  Func     `json:"func"`
+	Key   Key      `json:"key"`
+	Types []string `json:"types,omitempty"`
+	Field string   `json:"field,omitempty"`
+	Span  int64    `json:"span_s,omitempty"`
+	Where string   `json:"where,omitempty"`
+	Was   []string `json:"was,omitempty"`
+}
+
+// Marshal is l as it is stored beside pages and deltas; the same layout always gives the same bytes.
+func (l *Layout) Marshal() []byte {
+	stored := storedLayout{Version: layoutVersion, Windows: []storedSpec{}}
+	for _, r := range l.readings {
+		s := r.spec
+		stored.Windows = append(stored.Windows, storedSpec{s.Func, s.Key, s.Types, s.Field, int64(s.Span / time.Second), s.Where, s.Was})
+	}
+	b, err := json.Marshal(stored)
+	if err != nil {
+		panic("window: a layout is text and numbers, which JSON always takes: " + err.Error())
+	}
+	return b
+}
+
+// UnmarshalLayout reads what Marshal wrote. A version other than this one is refused.
+func UnmarshalLayout(b []byte) (*Layout, error) {
+	var stored storedLayout
+	if err := json.Unmarshal(b, &stored); err != nil {
+		return nil, fmt.Errorf("read window layout: %w", err)
+	}
+	if stored.Version != layoutVersion {
+		return nil, fmt.Errorf("read window layout: version %d, this doorward reads version %d", stored.Version, layoutVersion)
+	}
+	specs := make([]Spec, len(stored.Windows))
+	for i, s := range stored.Windows {
+		if s.Span < 0 || s.Span > int64(MaxSpan/time.Second) {
+			return nil, fmt.Errorf("read window layout: a span of %d seconds", s.Span)
+		}
+		specs[i] = Spec{s.Func, s.Key, s.Types, s.Field, time.Duration(s.Span) * time.Second, s.Where, s.Was}
+	}
+	l, err := NewLayout(specs)
+	if err != nil {
+		return nil, fmt.Errorf("read window layout: %w", err)
+	}
+	return l, nil
+}

@@ -1,0 +1,316 @@
+package window
+
+import (
+	"math"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"doorward/rules/event"
+	"doorward/rules/geo"
+)
+
+// DefaultBudget is how many records of each key a shard keeps unless told otherwise.
+const DefaultBudget = 1_000_000
+
+// Nothing is the slice of a shard that has taken nothing in yet.
+const Nothing = math.MinInt64
+
+// Memory is one shard's records. Everything but Closed and the reading by other memories belongs to the shard's goroutine.
+type Memory struct {
+	layout *Layout
+	board  *Board
+	shard  int
+	budget int
+	key    [16]byte
+	hash   hasher
+
+	clock     atomic.Int64 // running maximum of arrival, ms; Nothing
+	asOf      []int64
+	knownFrom []int64 // by slot: known when time or slice is past it
+	plans     map[string]*plan
+	view      View
+	values    values
+	joined    bool
+	loose     bool // Restore has put records in since the last settle
+
+	account *table
+	mu      sync.RWMutex // guards across, which other memories read
+	across  []*table     // by position in Keys; 0 is nil
+}
+
+// plan is what an event type changes.
+type plan struct{ byKey [][]*cell }
+
+// maxPlans bounds the plans kept: types come from outside.
+const maxPlans = 1024
+
+// NewMemory makes an empty memory for a shard. hashKey is the same for all shards of a store. budget is the most records kept per key, 0:
+// DefaultBudget; the least recently changed leaves first. b may be nil: then windows across accounts hold this shard's part only.
+func NewMemory(l *Layout, hashKey [16]byte, shard int, budget int, b *Board) *Memory {
+	if budget <= 0 {
+		budget = DefaultBudget
+	}
+	m := &Memory{layout: l, board: b, shard: shard, budget: budget, key: hashKey, hash: newHasher(hashKey), knownFrom: make([]int64, len(l.readings)),
+		plans: map[string]*plan{}, across: make([]*table, len(Keys))}
+	m.clock.Store(Nothing)
+	for i := range m.knownFrom {
+		m.knownFrom[i] = math.MinInt64
+	}
+	m.account = newTable(l.sizes[0], budget, false)
+	for k := 1; k < len(Keys); k++ {
+		m.across[k] = newTable(l.sizes[k], budget, true)
+	}
+	m.values = values{hash: m.hash, h: make([]uint32, len(l.fields)), ready: make([]bool, len(l.fields))}
+	for _, f := range l.fields {
+		m.values.read = append(m.values.read, fieldOf(f))
+	}
+	m.view = View{m: m, notes: make([]note, len(l.cells)), noted: make([]bool, len(l.cells)), recs: make([][]byte, len(Keys)), ids: make([]id, len(Keys)),
+		has: make([]bool, len(Keys))}
+	m.view.at.values, m.view.slice.values = &m.values, &m.values
+	return m
+}
+
+// Layout is the layout of m's records.
+func (m *Memory) Layout() *Layout { return m.layout }
+
+// occasion is an event as windows of a key take it: at in ms of event time and now the account's newest, or both the slice.
+type occasion struct {
+	event   *event.Event
+	place   geo.Place
+	timing  Timing
+	at, now int64
+	values  *values
+}
+
+// value is the hash of the event's value of c's field, 0: none.
+func (o *occasion) value(c *cell) uint32 { return o.values.of(c.field) }
+
+// values hashes an event's fields once, when they are first asked for.
+type values struct {
+	hash  hasher
+	event *event.Event
+	place *geo.Place
+	read  []func(*event.Event, *geo.Place) string
+	h     []uint32
+	ready []bool
+}
+
+func (v *values) of(field int) uint32 {
+	if !v.ready[field] {
+		v.ready[field], v.h[field] = true, 0
+		if s := v.read[field](v.event, v.place); s != "" {
+			v.h[field] = v.hash.short(s)
+		}
+	}
+	return v.h[field]
+}
+
+// Take puts an event into every window that it matters to and returns the view of them as of this event, good until the next Take.
+//
+// The sequence grows from event to event; a record whose stamp has reached it is read and not changed again. A TooLate event changes no
+// window. The shard's clock moves to the event's arrival.
+func (m *Memory) Take(in *Input) *View {
+	m.Advance(in.Event.Arrival)
+	m.settle()
+	v, p := &m.view, m.plan(string(in.Event.Type))
+	v.begin(in)
+	m.takeAccount(v, p)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for k := 1; k < len(Keys); k++ {
+		if len(m.layout.byKey[k]) == 0 {
+			continue // nothing is remembered per this key
+		}
+		if s := keyText(Keys[k], in.Event); s != "" {
+			v.ids[k], v.has[k] = m.hash.sum(s), true
+			m.takeAcross(v, k, p)
+		}
+	}
+	return v
+}
+
+func (m *Memory) takeAccount(v *View, p *plan) {
+	t, h, o := m.account, m.hash.sum(string(v.in.Event.Account)), &v.at
+	o.at = clampMillis(v.in.Event.Time)
+	slot, ok := t.find(h)
+	if !ok {
+		slot = t.insert(h, v.in.Sequence, 0)
+	}
+	rec := t.rec(slot)
+	o.now = max(o.at, newest(rec))
+	switch behind := o.now - o.at; {
+	case behind == 0:
+		o.timing = OnTime
+	case behind <= LateLimit.Milliseconds():
+		o.timing = Late
+	default:
+		o.timing = TooLate
+	}
+	v.recs[0], v.slot, v.slice.timing = rec, slot, o.timing
+	v.passed = reflects(rec, v.in.Sequence)
+	if o.timing == TooLate || v.passed {
+		return
+	}
+	m.mark(t, slot, rec, o, v.in.Sequence)
+	old := o.at < floor(rec)
+	for _, c := range p.byKey[0] {
+		if (!old || c.kind.keeps) && c.counts(o.event) {
+			v.note(c, c.kind.observe(rec, o, c))
+		}
+	}
+}
+
+func (m *Memory) takeAcross(v *View, k int, p *plan) {
+	t, h, o := m.across[k], v.ids[k], &v.slice
+	slot, ok := t.find(h)
+	if o.timing == TooLate {
+		if ok {
+			v.recs[k] = t.rec(slot)
+		}
+		return
+	}
+	if !ok {
+		slot = t.insert(h, v.in.Sequence, o.now)
+	}
+	rec := t.rec(slot)
+	v.recs[k] = rec
+	if reflects(rec, v.in.Sequence) {
+		return
+	}
+	m.mark(t, slot, rec, o, v.in.Sequence)
+	for _, c := range p.byKey[k] {
+		if c.counts(o.event) {
+			v.note(c, c.kind.observe(rec, o, c))
+		}
+	}
+}
+
+// mark writes an event into a record's header and makes it the most recently changed.
+func (m *Memory) mark(t *table, slot uint32, rec []byte, o *occasion, sequence uint64) {
+	setStamp(rec, sequence)
+	setNewest(rec, max(o.at, newest(rec)))
+	if f := first(rec); f < 0 || o.at < f {
+		setFirst(rec, o.at)
+	}
+	t.touch(slot)
+}
+
+// counts: is the event of the direction that c asks for.
+func (c *cell) counts(e *event.Event) bool { return c.spec.Where == "" || c.spec.Where == e.Direction }
+
+func (m *Memory) plan(eventType string) *plan {
+	if p := m.plans[eventType]; p != nil {
+		return p
+	}
+	if len(m.plans) >= maxPlans {
+		clear(m.plans)
+	}
+	p := &plan{make([][]*cell, len(Keys))}
+	for _, c := range m.layout.cells {
+		if c.kind.match == nil && c.types.match(eventType) || c.kind.match != nil && c.kind.match(c, eventType) {
+			p.byKey[c.key] = append(p.byKey[c.key], c)
+		}
+	}
+	m.plans[strings.Clone(eventType)] = p // the event's text is good for its batch only
+	return p
+}
+
+func clampMillis(t time.Time) int64 { return max(0, t.UnixMilli()) }
+
+// Read sets what the following Takes see of other shards: shard i as of slice asOf[i] (Nothing, or no entry: not at all), which must be
+// closed and at most Ahead behind that shard. The own entry is not used. asOf is copied.
+func (m *Memory) Read(asOf []int64) { m.asOf = append(m.asOf[:0], asOf...) }
+
+// Closed is the last slice (unix second) of this shard to which nothing can be added any more; Nothing before the first event. Any
+// goroutine may ask.
+func (m *Memory) Closed() int64 {
+	c := m.clock.Load()
+	if c == Nothing {
+		return Nothing
+	}
+	return c/1000 - 1
+}
+
+// Advance moves the running maximum of arrival without an event.
+func (m *Memory) Advance(arrival time.Time) {
+	m.join()
+	before, at := m.clock.Load(), clampMillis(arrival)
+	if at <= before {
+		return
+	}
+	m.clock.Store(at)
+	if before == Nothing || at/1000 > before/1000 {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		for _, t := range m.across[1:] {
+			t.graves.settle()
+			t.graves.purge(at / 1000)
+		}
+	}
+}
+
+// Clock is the running maximum of arrival, to be stored with a delta; zero before the first event.
+func (m *Memory) Clock() time.Time {
+	c := m.clock.Load()
+	if c == Nothing {
+		return time.Time{}
+	}
+	return time.UnixMilli(c).UTC()
+}
+
+// SetClock puts back what Clock gave, after Restore; from then on other memories may read m.
+func (m *Memory) SetClock(arrival time.Time) {
+	m.clock.Store(Nothing)
+	if !arrival.IsZero() {
+		m.clock.Store(clampMillis(arrival))
+	}
+	m.settle()
+	m.join()
+}
+
+// KnownFrom says that a slot's window was added at t: its readings are not Known until the account's newest event (across accounts: the
+// slice) is past t and the span, 30 days where there is none. Zero: known from the start, as every slot is by default.
+func (m *Memory) KnownFrom(slot int, t time.Time) {
+	r := m.layout.readings[slot]
+	m.knownFrom[slot] = math.MinInt64
+	if !t.IsZero() {
+		m.knownFrom[slot] = unit(r.spec.Key, time.Duration(t.UnixMilli())*time.Millisecond) + r.known
+	}
+}
+
+// Evicted is how many records have left because of the budget since this memory was made.
+func (m *Memory) Evicted() uint64 {
+	n := m.account.evicted
+	for _, t := range m.across[1:] {
+		n += t.evicted
+	}
+	return n
+}
+
+// Len is how many records of key there are.
+func (m *Memory) Len(key Key) int {
+	if key == Account {
+		return len(m.account.index)
+	}
+	for k, t := range m.across {
+		if t != nil && Keys[k] == key {
+			return len(t.index)
+		}
+	}
+	return 0
+}
+
+func (m *Memory) settle() {
+	if !m.loose {
+		return
+	}
+	m.loose = false
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.account.settle()
+	for _, t := range m.across[1:] {
+		t.settle()
+	}
+}

@@ -1,0 +1,136 @@
+package window
+
+import "time"
+
+// View is the windows as of one event. It belongs to its Memory and is good until the next Take.
+type View struct {
+	m         *Memory
+	in        *Input
+	at, slice occasion // of the account; across accounts
+	recs      [][]byte // by position in Keys; nil: the event has no such value
+	ids       []id
+	has       []bool
+	slot      uint32 // of the account's record
+	passed    bool   // the account's record reflects the event already
+	notes     []note // by cell
+	noted     []bool
+	tally     tally
+}
+
+func (v *View) begin(in *Input) {
+	m := v.m
+	v.in = in
+	m.values.event, m.values.place = in.Event, &in.Place
+	clear(m.values.ready)
+	clear(v.noted)
+	clear(v.recs)
+	clear(v.has)
+	v.at.event, v.at.place = in.Event, in.Place
+	v.slice.event, v.slice.place = in.Event, in.Place
+	v.slice.now = m.clock.Load() / 1000
+	v.slice.at = v.slice.now
+}
+
+func (v *View) note(c *cell, n note) { v.notes[c.index], v.noted[c.index] = n, true }
+
+// noteOf is what observing c found; for an event that did not count there, what it finds now, as nothing has changed.
+func (v *View) noteOf(c *cell, rec []byte, o *occasion) note {
+	switch {
+	case v.noted[c.index]:
+		return v.notes[c.index]
+	case c.kind.peek != nil && rec != nil:
+		return c.kind.peek(rec, o, c)
+	}
+	return note{a: -1}
+}
+
+// Timing is where the event lies in its account's time.
+func (v *View) Timing() Timing { return v.at.timing }
+
+// Newest is the time of the account's newest event, this one included: where its windows end.
+func (v *View) Newest() time.Time { return time.UnixMilli(v.at.now).UTC() }
+
+// Read is the value of a slot, this event included.
+func (v *View) Read(slot int) Reading {
+	r := &v.m.layout.readings[slot]
+	c := r.cell
+	if c.kind.across {
+		return v.readAcross(slot, r)
+	}
+	rec := v.recs[0]
+	return Reading{Value: c.kind.read(rec, &v.at, c, v.noteOf(c, rec, &v.at), r.spec.Func), Known: v.at.now > v.m.knownFrom[slot]}
+}
+
+// readAcross merges the own part as it is with the others' as of their slices. The window ends at the own slice, or at another shard's
+// where that one is ahead.
+func (v *View) readAcross(slot int, r *reading) Reading {
+	m, c, o := v.m, r.cell, &v.slice
+	v.tally = tally{set: v.tally.set[:0]}
+	out := Reading{Known: o.now > m.knownFrom[slot], Across: true, AsOf: o.now}
+	if rec := v.recs[c.key]; rec != nil {
+		c.kind.gather(rec, c, reach{o.now - c.spanned + 1, o.now, true}, v.noteOf(c, rec, o), &v.tally)
+	}
+	for i, s := range m.asOf {
+		if i == m.shard || s == Nothing {
+			continue
+		}
+		out.AsOf = min(out.AsOf, s)
+		if v.has[c.key] {
+			m.gatherOf(i, v.ids[c.key], c, reach{max(o.now, s) - c.spanned + 1, s, false}, &v.tally)
+		}
+	}
+	out.Value = c.kind.total(o, &v.tally)
+	return out
+}
+
+// gatherOf adds another shard's part. During a change of rules that shard may have another layout, or not know the window yet.
+func (m *Memory) gatherOf(shard int, h id, c *cell, r reach, t *tally) {
+	if m.board == nil || shard >= len(m.board.members) {
+		return
+	}
+	other := m.board.members[shard].Load()
+	if other == nil {
+		return
+	}
+	if other.layout != m.layout {
+		if c = other.layout.states[c.text]; c == nil {
+			return
+		}
+	}
+	other.mu.RLock()
+	defer other.mu.RUnlock()
+	if rec := other.across[c.key].asOf(h, r.to); rec != nil {
+		c.kind.gather(rec, c, r, note{a: -1}, t)
+	}
+}
+
+// Again is a rule's own memory of this account: was it true at the event before, and when did it fire last (zero: never). The slot must
+// be of an Again spec.
+func (v *View) Again(slot int) (wasTrue bool, last time.Time) {
+	b := v.m.layout.readings[slot].cell.bytes(v.recs[0])
+	if at := millis(b[1:]); at >= 0 {
+		last = time.UnixMilli(at).UTC()
+	}
+	return b[0] != 0, last
+}
+
+// SetAgain writes what Again reads at the account's next event; fired: at becomes the last time it fired. When the account's record
+// reflects the event already, nothing is written again.
+func (v *View) SetAgain(slot int, isTrue, fired bool, at time.Time) {
+	if v.passed {
+		return
+	}
+	b := v.m.layout.readings[slot].cell.bytes(v.recs[0])
+	was := b[0]
+	b[0] = 0
+	if isTrue {
+		b[0] = 1
+	}
+	if fired {
+		putMillis(b[1:], clampMillis(at))
+	}
+	if fired || was != b[0] {
+		setStamp(v.recs[0], max(v.in.Sequence, stamp(v.recs[0])))
+		v.m.account.touch(v.slot)
+	}
+}
