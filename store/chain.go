@@ -48,13 +48,16 @@ func (h Head) Encode() []byte {
 	return append(binary.BigEndian.AppendUint64(make([]byte, 0, 8+HashSize), h.Position), h.Hash[:]...)
 }
 
+// ErrDamagedHead says that the stored head of a log is none.
+var ErrDamagedHead = errors.New("store: the head of a log is damaged")
+
 // DecodeHead reads a stored head; nil is the head of an empty log.
 func DecodeHead(b []byte) (h Head, err error) {
 	if b == nil {
 		return h, nil
 	}
 	if len(b) != 8+HashSize {
-		return h, errors.New("store: the head of a log is damaged")
+		return h, ErrDamagedHead
 	}
 	h.Position = binary.BigEndian.Uint64(b)
 	copy(h.Hash[:], b[8:])

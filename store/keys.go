@@ -35,6 +35,12 @@ const (
 	KindOutbox     = 'O' // O shard2 sequence8 n4             effects owed to the outside
 	KindLog        = 'L' // L <log> 0 position8               lines of the append-only logs
 	KindLogHead    = 'H' // H <log>                           position and hash of a log's newest line
+
+	// In the database of store/history, which is its own.
+	KindHistory     = 'h' // h <account> 0 time8 identity16    what an account did
+	KindHistoryID   = 'i' // i id16 identity16                 events by their id
+	KindHistoryDay  = 'j' // j day2 <account>                  accounts with events on a day
+	KindHistoryRead = 'w' // w <topic> 0 partition4            where the reader goes on
 )
 
 // Key makes a key: the kind, then the parts. Strings that are not the last part end with a zero byte, which none of them contains.

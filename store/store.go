@@ -60,8 +60,9 @@ const (
 	MaxBatchKeys = 50_000
 )
 
-// MaxValue is the longest value an engine must take, in bytes.
-const MaxValue = 1 << 20
+// MaxValue is the longest value of a pair or of a line that an engine must take, in bytes. Source: Badger keeps values below 1 MiB beside
+// their keys, and the stored form of a line is 32 bytes longer than its value.
+const MaxValue = 1<<20 - 64
 
 var (
 	// ErrFenced says that another process or goroutine has claimed the shard since: stop, drop the memory, claim again if meant to.

@@ -3,10 +3,16 @@ package outbox
 // Row is one effect owed to the outside: a record to publish. ID is made from its cause, so that whoever sees it twice knows.
 // The stored form is JSON with these names at store.KindOutbox, shard, sequence, n.
 type Row struct {
-	ID        string            `json:"id"`
-	Topic     string            `json:"topic"`
-	Partition int               `json:"partition"` // -1: by the key
-	Key       []byte            `json:"key,omitempty"`
-	Headers   map[string]string `json:"headers,omitempty"`
-	Value     []byte            `json:"value,omitempty"`
+	ID        string   `json:"id"`
+	Topic     string   `json:"topic"`
+	Partition int      `json:"partition"` // -1: by the key
+	Key       []byte   `json:"key,omitempty"`
+	Headers   []Header `json:"headers,omitempty"`
+	Value     []byte   `json:"value,omitempty"`
+}
+
+// Header is one header of the record; names may repeat and values may be any bytes.
+type Header struct {
+	Key   string `json:"key"`
+	Value []byte `json:"value,omitempty"`
 }

@@ -1,0 +1,187 @@
+package badger
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"doorward/store"
+
+	badgerdb "github.com/dgraph-io/badger/v4"
+	"golang.org/x/sys/unix"
+)
+
+// Create makes a store in an empty or absent directory and opens it. The plate is hung last: an interrupted Create leaves a directory
+// that Open refuses.
+func Create(cfg Config) (*DB, error) {
+	found, err := contents(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if len(found) > 0 {
+		return nil, fmt.Errorf("making a store: %s is not empty (it holds %s); name another directory", cfg.Dir, found[0])
+	}
+	if err := os.MkdirAll(cfg.state(), 0o700); err != nil {
+		return nil, fmt.Errorf("making a store: %w", err)
+	}
+	guard, err := newGuard(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := guard.layBallast(); err != nil {
+		return nil, err
+	}
+	p := newPlate(cfg)
+	if err := engrave(cfg, p); err != nil {
+		return nil, err
+	}
+	if err := p.hang(cfg.Dir); err != nil {
+		return nil, err
+	}
+	return Open(cfg)
+}
+
+// engrave makes the database with the plate's record in it.
+func engrave(cfg Config, p plate) error {
+	b, err := openFiles(cfg.Dir, stateOptions(cfg.state(), cfg.log()))
+	if err != nil {
+		return err
+	}
+	err = b.Update(func(txn *badgerdb.Txn) error { return txn.Set(metaKey, p.encode()) })
+	if err := errors.Join(err, b.Close()); err != nil {
+		return fmt.Errorf("making a store in %s: %w", cfg.Dir, err)
+	}
+	return nil
+}
+
+// Open opens the store that Create made. store.ErrEmpty, ErrForeign, ErrNewer and ErrInUse say why it is refused, and nothing was
+// touched then; store.ErrFull says that there is not even room to start; ErrDamaged that files are damaged or acknowledged commits are
+// missing.
+func Open(cfg Config) (*DB, error) {
+	p, err := readPlate(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.fits(cfg); err != nil {
+		return nil, err
+	}
+	lock, err := hold(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	d, err := openHeld(cfg, p)
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	d.lock = lock
+	return d, nil
+}
+
+func openHeld(cfg Config, p plate) (*DB, error) {
+	guard, err := newGuard(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := guard.roomToStart(); err != nil {
+		return nil, err
+	}
+	opts := stateOptions(cfg.state(), cfg.log())
+	if err := checkTables(opts, nil); err != nil {
+		return nil, damaged(cfg.Dir, err)
+	}
+	b, err := openFiles(cfg.Dir, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := sameStore(cfg.Dir, b, p); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	numbers, err := openNumbers(cfg.Dir, b, cfg.log())
+	if err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	d := newDB(cfg, b, guard, numbers)
+	d.id = p.ID
+	return d, nil
+}
+
+func sameStore(dir string, b *badgerdb.DB, p plate) error {
+	return b.View(func(txn *badgerdb.Txn) error {
+		v, err := lookup(txn, metaKey)
+		if err != nil {
+			return fmt.Errorf("reading the identity of the store in %s: %w", dir, err)
+		}
+		if string(v) != string(p.encode()) {
+			return fmt.Errorf("%w: %s in %s belongs to another database; restore both from one backup", store.ErrForeign, plateName, dir)
+		}
+		return nil
+	})
+}
+
+// OpenScratch opens, or makes, a database that can be rebuilt from elsewhere (store/history): not synced, without plate, guard and commit
+// numbers. An error that wraps ErrDamaged means that deleting the directory is safe and all that is to be done.
+func OpenScratch(dir string, log *slog.Logger) (*DB, error) {
+	cfg := Config{Dir: dir, Log: log}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("making %s: %w", dir, err)
+	}
+	opts := scratchOptions(dir, cfg.log())
+	if _, err := os.Stat(filepath.Join(dir, "MANIFEST")); err == nil {
+		if err := checkTables(opts, nil); err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", ErrDamaged, dir, err)
+		}
+	}
+	b, err := openFiles(dir, opts)
+	if err != nil {
+		return nil, err
+	}
+	return newDB(cfg, b, nil, nil), nil
+}
+
+// openFiles opens Badger's own files. Damaged ones make it panic rather than return; a panic of this goroutine becomes an error here,
+// and checkTables has looked before at what it reads in goroutines of its own.
+func openFiles(dir string, opts badgerdb.Options) (b *badgerdb.DB, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			b, err = nil, damaged(dir, fmt.Errorf("badger: %v", r))
+		}
+	}()
+	b, err = badgerdb.Open(opts)
+	switch {
+	case errors.Is(err, unix.EWOULDBLOCK):
+		return nil, inUse(dir)
+	case err != nil:
+		return nil, damaged(dir, err)
+	}
+	return b, nil
+}
+
+// hold takes the directory for this process, before its files are looked at: another process may be rewriting them.
+func hold(dir string) (*os.File, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, fmt.Errorf("opening the store's directory: %w", err)
+	}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	switch {
+	case err == nil:
+		return f, nil
+	case errors.Is(err, unix.EWOULDBLOCK):
+		return nil, errors.Join(inUse(dir), f.Close())
+	}
+	return nil, errors.Join(fmt.Errorf("locking %s: %w", dir, err), f.Close())
+}
+
+func inUse(dir string) error {
+	return fmt.Errorf("%w: %s is open in another doorward; stop that one, or use its commands while it runs", store.ErrInUse, dir)
+}
+
+// ErrDamaged says that the files of the store are damaged, or that commits which were acknowledged are missing from them.
+var ErrDamaged = errors.New("store: damaged")
+
+func damaged(dir string, err error) error {
+	return fmt.Errorf("%w: %s: %w; `doorward store verify --store %s` names the damaged files; restore a backup, or start with an empty "+
+		"store and let the topics fill it", ErrDamaged, dir, err, dir)
+}

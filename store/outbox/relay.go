@@ -1,0 +1,198 @@
+package outbox
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"doorward/store"
+)
+
+// Pair is the stored form of a row: number n of what the shard's sequence caused.
+func Pair(shard int, sequence uint64, n uint32, r Row) (store.Pair, error) {
+	if r.ID == "" || r.Topic == "" {
+		return store.Pair{}, errors.New("outbox: a row has an id and a topic")
+	}
+	v, err := json.Marshal(r)
+	if err != nil {
+		return store.Pair{}, fmt.Errorf("outbox: encoding row %s: %w", r.ID, err)
+	}
+	return store.Pair{Key: store.Key(store.KindOutbox, store.Shard(shard), sequence, n), Value: v}, nil
+}
+
+// Backlog counts the rows of a shard that wait, up to max.
+func Backlog(ctx context.Context, engine store.Engine, shard, max int) (int, error) {
+	from := store.Key(store.KindOutbox, store.Shard(shard))
+	n := 0
+	if max <= 0 {
+		return 0, nil
+	}
+	err := engine.Scan(ctx, from, store.After(from), false, func(_, _ []byte) bool {
+		n++
+		return n < max
+	})
+	if err != nil {
+		return 0, fmt.Errorf("counting the outbox of shard %d: %w", shard, err)
+	}
+	return n, nil
+}
+
+// Config says what a Relay publishes and how.
+type Config struct {
+	Engine store.Engine
+	Shard  int
+	Epoch  uint64 // as Claim returned it
+	// Publish returns nil once the outside has acknowledged all rows, in their order. Any error is taken as transient: the same rows
+	// are given again, so Publish may repeat some that went through. An error that wraps store.ErrFenced ends the relay.
+	Publish func(context.Context, []Row) error
+	Log     *slog.Logger // nil: slog.Default()
+	// Pause bounds the wait after a failure, which doubles each time; zero values are 100 ms and 30 s.
+	Pause struct{ Least, Most time.Duration }
+	// Idle is how long to wait for Wake before looking anyway; zero is 1 s.
+	Idle time.Duration
+}
+
+const (
+	// atOnce bounds the rows of one call of Publish: with rows of a few KiB it is about a Kafka request of 1 MiB.
+	atOnce = 256
+	// bytesAtOnce bounds their stored size, so that one call stays within what a broker takes.
+	bytesAtOnce = 768 << 10
+	// proofGood is how long a commit proves that the shard is still ours. After an idle time the relay asks before it publishes.
+	proofGood = time.Second
+)
+
+// Relay publishes one shard's rows. It is used by one goroutine; Wake may be called by any.
+type Relay struct {
+	cfg    Config
+	wake   chan struct{}
+	next   []byte    // where the first row that may wait is
+	proved time.Time // when the epoch was last seen to hold
+}
+
+// NewRelay checks the configuration.
+func NewRelay(cfg Config) (*Relay, error) {
+	if cfg.Engine == nil || cfg.Publish == nil || cfg.Epoch == 0 || cfg.Shard < 0 {
+		return nil, errors.New("outbox: a relay needs an engine, a shard with its epoch, and where to publish")
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	if cfg.Pause.Least <= 0 {
+		cfg.Pause.Least = 100 * time.Millisecond
+	}
+	if cfg.Pause.Most < cfg.Pause.Least {
+		cfg.Pause.Most = max(30*time.Second, cfg.Pause.Least)
+	}
+	if cfg.Idle <= 0 {
+		cfg.Idle = time.Second
+	}
+	return &Relay{cfg: cfg, wake: make(chan struct{}, 1), next: store.Key(store.KindOutbox, store.Shard(cfg.Shard))}, nil
+}
+
+// Wake tells the relay that rows were committed.
+func (r *Relay) Wake() {
+	select {
+	case r.wake <- struct{}{}:
+	default: // it will look anyway
+	}
+}
+
+// Run publishes until ctx ends, whose error it returns, or until the shard has another owner: then the error wraps store.ErrFenced.
+// Everything else is retried.
+func (r *Relay) Run(ctx context.Context) error {
+	pause := r.cfg.Pause.Least
+	for {
+		n, err := r.step(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, store.ErrFenced), errors.Is(err, store.ErrClosed):
+			return fmt.Errorf("publishing the outbox of shard %d: %w", r.cfg.Shard, err)
+		case err != nil:
+			r.cfg.Log.Warn("publishing the outbox failed, trying again", "shard", r.cfg.Shard, "in", pause, "err", err)
+			if err := wait(ctx, pause, nil); err != nil {
+				return err
+			}
+			pause = min(2*pause, r.cfg.Pause.Most)
+		case n == 0:
+			pause = r.cfg.Pause.Least
+			if err := wait(ctx, r.cfg.Idle, r.wake); err != nil {
+				return err
+			}
+		default:
+			pause = r.cfg.Pause.Least
+		}
+	}
+}
+
+func wait(ctx context.Context, d time.Duration, wake <-chan struct{}) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-wake:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+// step publishes the next rows and deletes them. A crash between the two publishes them again, under the same ids.
+func (r *Relay) step(ctx context.Context) (int, error) {
+	keys, rows, err := r.read(ctx)
+	if err != nil || len(rows) == 0 {
+		return 0, err
+	}
+	if time.Since(r.proved) > proofGood {
+		if err := r.commit(ctx, nil); err != nil {
+			return 0, err
+		}
+	}
+	if err := r.cfg.Publish(ctx, rows); err != nil {
+		return 0, fmt.Errorf("publishing %d rows: %w", len(rows), err)
+	}
+	if err := r.commit(ctx, keys); err != nil {
+		return 0, err
+	}
+	// Rows are written in the order of their keys, by one shard: nothing will come before this. Starting here saves reading over the
+	// marks that deleted keys leave in the database.
+	r.next = append(keys[len(keys)-1], 0)
+	return len(rows), nil
+}
+
+func (r *Relay) commit(ctx context.Context, deletes [][]byte) error {
+	begun := time.Now()
+	_, err := r.cfg.Engine.Commit(ctx, &store.Batch{Shard: r.cfg.Shard, Epoch: r.cfg.Epoch, Delete: deletes})
+	if err != nil {
+		return fmt.Errorf("deleting published rows: %w", err)
+	}
+	r.proved = begun
+	return nil
+}
+
+func (r *Relay) read(ctx context.Context) (keys [][]byte, rows []Row, err error) {
+	var bad error
+	size := 0
+	end := store.After(store.Key(store.KindOutbox, store.Shard(r.cfg.Shard)))
+	err = r.cfg.Engine.Scan(ctx, r.next, end, false, func(key, value []byte) bool {
+		var row Row
+		if err := json.Unmarshal(value, &row); err != nil {
+			bad = fmt.Errorf("row %x is damaged: %w", key, err)
+			return false
+		}
+		if size += len(value); size > bytesAtOnce && len(rows) > 0 {
+			return false
+		}
+		keys = append(keys, bytes.Clone(key))
+		rows = append(rows, row)
+		return len(rows) < atOnce
+	})
+	if err := errors.Join(err, bad); err != nil {
+		return nil, nil, fmt.Errorf("reading the outbox: %w", err)
+	}
+	return keys, rows, nil
+}
