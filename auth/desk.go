@@ -122,7 +122,7 @@ func batchOf(act Act, home int, with *store.Batch) (b *store.Batch, theirs int, 
 	if err != nil {
 		return nil, 0, err
 	}
-	entry, err := journalAppend(journal.Entry{At: act.At, Kind: journal.ActMade, Account: string(act.Account), By: act.By, Cause: act.ID,
+	entry, err := journal.Append(journal.Entry{At: act.At, Kind: journal.ActMade, Account: string(act.Account), By: act.By, Cause: act.ID,
 		Shard: home, Reason: act.Reason, Detail: act.detail()})
 	if err != nil {
 		return nil, 0, fmt.Errorf("journal an act: %w", err)
@@ -215,9 +215,4 @@ func LoadAccount(ctx context.Context, s store.Engine, id AccountID) (Account, []
 		return Account{}, nil, fmt.Errorf("read account: %w", err)
 	}
 	return a, v[0], nil
-}
-
-func journalAppend(e journal.Entry) (store.Append, error) {
-	b, err := json.Marshal(e)
-	return store.Append{Log: store.Journal, Value: b}, err
 }

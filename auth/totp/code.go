@@ -27,6 +27,10 @@ type seed struct {
 
 var algorithms = map[string]otp.Algorithm{"SHA1": otp.AlgorithmSHA1, "SHA256": otp.AlgorithmSHA256, "SHA512": otp.AlgorithmSHA512}
 
+func (s *seed) equal(t *seed) bool {
+	return s.Algorithm == t.Algorithm && subtle.ConstantTimeCompare(s.Secret, t.Secret) == 1
+}
+
 func stepOf(t time.Time) uint64 { return uint64(t.Unix()) / uint64(period/time.Second) }
 
 // at is the code of a step. An empty secret has none: the library would compute one that anybody can.
