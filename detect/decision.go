@@ -1,0 +1,36 @@
+package detect
+
+import (
+	"strconv"
+
+	"doorward/auth"
+	"doorward/rules"
+	"doorward/rules/event"
+)
+
+// Decision is what a shard made of one event: the answer of POST /v1/decide (COMMANDS.md, "HTTP bodies").
+type Decision struct {
+	Event      EventRef          `json:"event"`
+	Account    auth.AccountID    `json:"account"`
+	State      auth.State        `json:"state"`
+	Refuse     []auth.Refusal    `json:"refuse"`
+	Challenge  bool              `json:"challenge"`
+	Findings   []string          `json:"findings"` // ids, strongest first
+	Reason     string            `json:"reason,omitempty"`
+	ReasonUser map[string]string `json:"reason_user,omitempty"`
+	Late       bool              `json:"late"` // not decided in time: the configured fail mode
+	repeat     bool
+}
+
+// decision is the state after the event, with the findings that this event brought.
+func (v *Evaluator) decision(e *event.Event, a auth.Account, findings []rules.Finding, repeat bool) Decision {
+	r := a.Record()
+	d := Decision{Event: EventRef{e.Source, e.ID}, Account: e.Account, State: r.State, Refuse: r.Refuse, Challenge: r.Challenge,
+		Findings: []string{}, Reason: r.Reason, ReasonUser: r.ReasonUser, repeat: repeat}
+	for _, f := range findings {
+		d.Findings = append(d.Findings, FindingID(f.Rule.ID, e))
+	}
+	return d
+}
+
+func decimal(n uint64) string { return strconv.FormatUint(n, 10) }

@@ -1,0 +1,78 @@
+package detect
+
+import (
+	"doorward/auth"
+	"doorward/rules"
+	"doorward/rules/event"
+	"doorward/rules/window"
+)
+
+// Handle takes one event along its path: event -> facts -> findings -> verdict -> consequence -> journal.
+// The event belongs to this shard; an error means that a record could not be read and that nothing of this batch may be kept.
+func (v *Evaluator) Handle(e *event.Event) (Decision, error) {
+	v.sequence++
+
+	// event: what the platform says happened, once, after what ended before it.
+	before, repeat, err := v.admit(e)
+	if err != nil || repeat {
+		return v.decision(e, before, nil, repeat), err
+	}
+
+	// facts: the event, where it came from, the account, and the windows with this event in them.
+	facts := v.facts(e, &before)
+
+	// findings: the rules that fire, each with its evidence.
+	findings, faults := v.config.Rules.Evaluate(facts)
+	v.counts.Faults += uint64(len(faults))
+
+	// verdict: the strongest response among the findings.
+	verdict := Judge(e, findings)
+
+	// consequence: the account's next state, its case, what its owner is told.
+	after, err := v.consequence(facts, before, verdict)
+	if err != nil {
+		return Decision{}, err
+	}
+
+	// journal: what changed, because of what; and what the world is owed.
+	v.journal(e.Time, by(verdict), before, after, verdict.cause())
+	return v.decision(e, after, verdict.Findings, false), nil
+}
+
+// admit counts the event, drops a repeat, and lets a state that ended by itself end before the event.
+func (v *Evaluator) admit(e *event.Event) (before auth.Account, repeat bool, err error) {
+	v.counts.Events++
+	if before, err = v.accounts.get(e.Account); err != nil {
+		return before, false, err
+	}
+	if v.seen.add(v.seen.hash(e)) {
+		v.counts.Repeats++
+		return before, true, nil
+	}
+	if e.Flagged {
+		v.counts.Flagged++
+	}
+	if !event.Known(e.Type) {
+		v.counts.Unknown++
+	}
+	if after, ended := before.Expire(e.Time); ended {
+		after.Sequence = v.sequence
+		v.settle(before, after)
+		v.journal(e.Time, "deadline", before, after, "until")
+		before = after
+	}
+	return before, false, nil
+}
+
+// facts puts the event into the windows and says what rules can see.
+func (v *Evaluator) facts(e *event.Event, account *auth.Account) *rules.Facts {
+	place := v.config.Place(e)
+	view := v.memory.Take(&window.Input{Event: e, Place: place, Sequence: v.sequence})
+	switch view.Timing() {
+	case window.Late:
+		v.counts.Late++
+	case window.TooLate:
+		v.counts.TooLate++
+	}
+	return &rules.Facts{Event: e, Place: place, Account: account, View: view, Timing: view.Timing()}
+}

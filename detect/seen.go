@@ -1,0 +1,141 @@
+package detect
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+
+	"doorward/rules/event"
+)
+
+// repeatsKept is how many identities a shard remembers, to know a repeat (EVENTS.md, "Repeats": the last million of its partition).
+const repeatsKept = 1 << 20
+
+// seen knows the identities of a shard's last events by a keyed 64-bit hash: a repeat among them is certain to be known; a new event is
+// taken for a repeat with a chance of one in 2^44, and nobody without the key can make one.
+type seen struct {
+	key   [16]byte
+	ring  []uint64 // identity number n is at n % repeatsKept; grows up to that
+	index map[uint64]struct{}
+	count uint64 // identities added since the beginning
+	fresh []uint64
+}
+
+func newSeen(key [16]byte) *seen { return &seen{key: key, index: map[uint64]struct{}{}} }
+
+// hash is the keyed hash of an event's identity.
+func (s *seen) hash(e *event.Event) uint64 {
+	b := make([]byte, 0, 256)
+	b = append(b, s.key[:]...)
+	b = append(b, e.Source...)
+	b = append(b, 0)
+	b = append(b, e.ID...)
+	sum := sha256.Sum256(b)
+	return binary.BigEndian.Uint64(sum[:])
+}
+
+// add remembers h and reports whether it was known.
+func (s *seen) add(h uint64) (repeat bool) {
+	if _, ok := s.index[h]; ok {
+		return true
+	}
+	s.put(h)
+	s.fresh = append(s.fresh, h)
+	return false
+}
+
+func (s *seen) put(h uint64) {
+	at := int(s.count % repeatsKept)
+	if at == len(s.ring) {
+		s.ring = append(s.ring, h)
+	} else {
+		delete(s.index, s.ring[at])
+		s.ring[at] = h
+	}
+	s.index[h] = struct{}{}
+	s.count++
+}
+
+// dirty appends what was added since the last call: the number of the first identity, how many, then each.
+func (s *seen) dirty(dst []byte) []byte {
+	dst = encodeSeen(dst, s.count-uint64(len(s.fresh)), s.fresh)
+	s.fresh = s.fresh[:0]
+	return dst
+}
+
+// seenPage is how many identities a checkpoint's page holds: 256 KiB.
+const seenPage = 32 << 10
+
+// oldest is the number of the oldest identity remembered: where a checkpoint starts.
+func (s *seen) oldest() uint64 { return s.count - uint64(len(s.ring)) }
+
+// page holds the identities from number from on, and where the next page starts; more is false when there is none. What was added
+// after a checkpoint began is in deltas too, which does no harm.
+func (s *seen) page(from uint64) (page []byte, next uint64, more bool) {
+	from = max(from, s.oldest())
+	next = min(from+seenPage, s.count)
+	hashes := make([]uint64, 0, next-from)
+	for n := from; n < next; n++ {
+		hashes = append(hashes, s.ring[n%repeatsKept])
+	}
+	return encodeSeen(nil, from, hashes), next, next < s.count
+}
+
+func encodeSeen(dst []byte, first uint64, hashes []uint64) []byte {
+	dst = binary.BigEndian.AppendUint64(dst, first)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(hashes)))
+	for _, h := range hashes {
+		dst = binary.BigEndian.AppendUint64(dst, h)
+	}
+	return dst
+}
+
+// seenLoad gathers pages and deltas, in any order, into what a seen held.
+type seenLoad struct {
+	numbers []uint64 // the number of the identity in each slot, plus one
+	hashes  []uint64
+	count   uint64
+}
+
+func (l *seenLoad) take(b []byte) error {
+	if len(b) < 12 || (len(b)-12)%8 != 0 || int(binary.BigEndian.Uint32(b[8:])) != (len(b)-12)/8 {
+		return errors.New("identities of a checkpoint or delta are damaged")
+	}
+	first := binary.BigEndian.Uint64(b)
+	for i := 12; i < len(b); i += 8 {
+		n := first + uint64(i-12)/8
+		at := int(n % repeatsKept)
+		for at >= len(l.numbers) {
+			l.numbers, l.hashes = append(l.numbers, 0), append(l.hashes, 0)
+		}
+		if n+1 > l.numbers[at] {
+			l.numbers[at], l.hashes[at] = n+1, binary.BigEndian.Uint64(b[i:])
+		}
+		l.count = max(l.count, n+1)
+	}
+	return nil
+}
+
+// into fills s with the last repeatsKept identities, oldest first.
+func (l *seenLoad) into(s *seen) {
+	*s = *newSeen(s.key)
+	start := uint64(0)
+	if l.count > repeatsKept {
+		start = l.count - repeatsKept
+	}
+	s.count = start
+	s.ring = make([]uint64, 0, len(l.hashes))
+	if start > 0 {
+		s.ring = s.ring[:repeatsKept:repeatsKept]
+	}
+	for n := start; n < l.count; n++ {
+		h := l.hashes[n%repeatsKept]
+		if at := int(n % repeatsKept); at < len(s.ring) {
+			s.ring[at] = h
+		} else {
+			s.ring = append(s.ring, h)
+		}
+		s.index[h] = struct{}{}
+		s.count++
+	}
+}

@@ -1,0 +1,253 @@
+package detect
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"doorward/auth"
+	"doorward/rules/event"
+	"doorward/store"
+	"doorward/store/journal"
+	"doorward/store/outbox"
+)
+
+// taken is what a shard takes in between two commits: the lines of its log (DESIGN, "What determinism means").
+type taken struct {
+	First   uint64   `json:"first"` // sequence of the first input
+	Last    uint64   `json:"last"`
+	Ranges  []span   `json:"ranges,omitempty"`  // records, in the order they were taken in
+	Acts    []uint64 `json:"acts,omitempty"`    // positions in the inbox
+	AsOf    []int64  `json:"as_of,omitempty"`   // the last closed slice of each shard that was read
+	Advance int64    `json:"advance,omitempty"` // an idle shard's slices closed up to this second
+	Rules   string   `json:"rules,omitempty"`   // another rule set from here on
+
+	bytes int // of what the batch will write, roughly
+}
+
+// span is a run of offsets of one topic, both ends included.
+type span struct {
+	Topic string `json:"topic"`
+	From  int64  `json:"from"`
+	To    int64  `json:"to"`
+}
+
+// maxBatchBytes is when a batch is committed although there is more to take: half of what the store takes, as the count is rough.
+const maxBatchBytes = store.MaxBatch / 2
+
+// take evaluates records and commits, in as many batches as their size and the other shards' pace ask for.
+func (s *Shard) take(ctx context.Context, records []Record) error {
+	items, err := s.decode(records)
+	if err != nil {
+		return err
+	}
+	for len(items) > 0 {
+		if err := s.config.Pace.enter(ctx, s.n, items[0].record.Time, s.evaluator.memory.Closed()); err != nil {
+			return err
+		}
+		n := 0
+		s.begin()
+		for n < len(items) && s.taken.bytes < maxBatchBytes && s.config.Pace.may(s.n, items[n].record.Time) {
+			if err := s.takeOne(&items[n]); err != nil {
+				return err
+			}
+			n++
+		}
+		newest := items[n-1].record.Time
+		err := s.commit(ctx)
+		s.config.Pace.leave(s.n)
+		if err != nil {
+			return err
+		}
+		s.say(func(st *Status) { st.Delay = s.config.Now().Sub(newest) })
+		items = items[n:]
+	}
+	return nil
+}
+
+// item is a record with what came of decoding it.
+type item struct {
+	record *Record
+	event  *event.Event
+	poison *event.Error
+	answer bool // an API call waits for the decision
+}
+
+// decideHeader marks an event that POST /v1/decide wrote: its decision is kept, so that a repeat of the call gets the same answer.
+const decideHeader = "doorward-decide"
+
+// decode decodes a batch and reads the accounts it is about in one request.
+func (s *Shard) decode(records []Record) ([]item, error) {
+	items := make([]item, len(records))
+	var ids []auth.AccountID
+	for i := range records {
+		r := &records[i]
+		items[i].record = r
+		items[i].event, items[i].poison = s.config.Decode(*r)
+		if items[i].poison == nil {
+			ids = append(ids, items[i].event.Account)
+		}
+		for _, h := range r.Headers {
+			items[i].answer = items[i].answer || h.Key == decideHeader
+		}
+	}
+	if err := s.evaluator.accounts.fetch(ids); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+// begin starts a batch: the windows across accounts read the other shards as of what they have closed by now.
+func (s *Shard) begin() {
+	s.taken = taken{First: s.evaluator.sequence + 1, AsOf: s.config.Pace.asOf(s.n)}
+	s.evaluator.memory.Read(s.taken.AsOf)
+}
+
+// takeOne takes one record in: along the path of an event, or into the dead-letter topic with its reason.
+func (s *Shard) takeOne(it *item) error {
+	s.moved(it.record)
+	if it.poison == nil {
+		home, foreign, err := s.evaluator.accounts.foreign(it.event.Account)
+		if err != nil {
+			return err
+		}
+		if foreign {
+			it.poison = &event.Error{Code: event.WrongHome, Field: "subject", Problem: fmt.Sprintf(
+				"the account's events have come on partition %d and this one on partition %d; all producers have to use the same partitioner, and topics the same number of partitions", home, s.n)}
+		}
+	}
+	if it.poison != nil {
+		return s.bury(it)
+	}
+	d, err := s.evaluator.Handle(it.event)
+	if err != nil {
+		return err
+	}
+	if it.answer && !d.repeat {
+		s.evaluator.owed.decisions = append(s.evaluator.owed.decisions, d)
+	}
+	s.evaluator.owed.answers = append(s.evaluator.owed.answers, d)
+	s.taken.bytes += s.checkpoint.recordBytes + 4096*len(d.Findings)
+	return nil
+}
+
+// moved notes that a record's offset is behind us, whatever became of it.
+func (s *Shard) moved(r *Record) {
+	if n := len(s.taken.Ranges); n > 0 && s.taken.Ranges[n-1].Topic == r.Topic {
+		s.taken.Ranges[n-1].To = r.Offset
+	} else {
+		s.taken.Ranges = append(s.taken.Ranges, span{r.Topic, r.Offset, r.Offset})
+	}
+	p := Position{Topic: r.Topic, Offset: r.Offset + 1, Fingerprint: r.Fingerprint()}
+	for i := range s.progress.Positions {
+		if s.progress.Positions[i].Topic == r.Topic {
+			s.progress.Positions[i] = p
+			return
+		}
+	}
+	s.progress.Positions = append(s.progress.Positions, p)
+}
+
+// Dead is a record that could not be taken, as `doorward dlq` shows it (store.KindDead).
+type Dead struct {
+	ID        string          `json:"id"`
+	At        time.Time       `json:"at"`
+	Code      event.Code      `json:"code"`
+	Problem   string          `json:"problem"`
+	Topic     string          `json:"topic"`
+	Partition int             `json:"partition"`
+	Offset    int64           `json:"offset"`
+	Size      int             `json:"size"` // bytes of the value as it came
+	Key       []byte          `json:"key,omitempty"`
+	Value     []byte          `json:"value,omitempty"` // at most MaxDeadValue bytes of it
+	Headers   []outbox.Header `json:"headers,omitempty"`
+	Replayed  *time.Time      `json:"replayed,omitempty"`
+}
+
+// MaxDeadValue is how many bytes of a record that could not be taken are kept.
+const MaxDeadValue = 256 << 10
+
+// bury puts a record into the dead-letter topic and into the store, in the same commit as its offset: nothing is dropped.
+func (s *Shard) bury(it *item) error {
+	r := it.record
+	s.evaluator.counts.Dead++
+	s.evaluator.sequence++
+	id := causeID("dead", r.Topic, strconv.Itoa(r.Partition), strconv.FormatInt(r.Offset, 10))
+	m := s.config.DeadLetter(*r, string(it.poison.Code), it.poison.Error())
+	row := outbox.Row{ID: id, Topic: m.Topic, Partition: m.Partition, Key: m.Key, Value: m.Value}
+	for _, h := range m.Headers {
+		row.Headers = append(row.Headers, outbox.Header(h))
+	}
+	d := Dead{ID: id, At: r.Time, Code: it.poison.Code, Problem: it.poison.Error(), Topic: r.Topic, Partition: r.Partition, Offset: r.Offset,
+		Size: len(r.Value), Key: r.Key, Value: r.Value[:min(len(r.Value), MaxDeadValue)]}
+	for _, h := range r.Headers {
+		if len(h.Value) <= 4096 && len(d.Headers) < 32 {
+			d.Headers = append(d.Headers, outbox.Header(h))
+		}
+	}
+	b, err := json.Marshal(d)
+	if err != nil {
+		return fmt.Errorf("encode a dead letter: %w", err)
+	}
+	key := store.Key(store.KindDead, uint64(max(r.Time.UnixMilli(), 0)), id)
+	s.evaluator.owed.put = append(s.evaluator.owed.put, store.Pair{Key: key, Value: b})
+	s.evaluator.owed.rows = append(s.evaluator.owed.rows, row)
+	s.taken.bytes += 2*len(m.Value) + 2*len(b)
+	return nil
+}
+
+// applyInbox applies the acts that wait, in order.
+func (s *Shard) applyInbox(ctx context.Context) error {
+	for {
+		lines, err := outbox.ReadInbox(ctx, s.config.Store, s.n, s.progress.Inbox, maxActs)
+		if err != nil || len(lines) == 0 {
+			return err
+		}
+		s.begin()
+		for _, l := range lines {
+			act, err := auth.DecodeAct(l.Value)
+			if err != nil { // the desk wrote it: a damaged line is damage of the store
+				return fmt.Errorf("read act %d of the inbox: %w", l.Position, err)
+			}
+			if err := s.evaluator.Apply(act); err != nil {
+				return err
+			}
+			s.taken.Acts = append(s.taken.Acts, l.Position)
+			s.progress.Inbox = l.Position
+		}
+		if err := s.commit(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// maxActs is how many acts are applied in one commit at most.
+const maxActs = 256
+
+// idle closes slices by the other shards' clocks when nothing has come for a while, and moves a checkpoint on.
+func (s *Shard) idle(ctx context.Context) error {
+	if err := s.applyInbox(ctx); err != nil {
+		return err
+	}
+	to := s.config.Pace.newest()
+	// only a shard that has read all there is may close slices by the others' clocks: what it has yet to read belongs into its own
+	behind := s.quiet.Load() && to.Unix() > s.evaluator.memory.Clock().Unix()
+	if !behind && !s.checkpoint.running {
+		return nil
+	}
+	s.begin()
+	if behind {
+		s.evaluator.sequence++
+		s.taken.Advance = to.Unix()
+		s.evaluator.memory.Advance(time.Unix(to.Unix(), 0).UTC())
+	}
+	return s.commit(ctx)
+}
+
+// rulesChanged is the line of the journal for another rule set.
+func (s *Shard) rulesChanged(from, to string) journal.Entry {
+	return journal.Entry{At: s.evaluator.memory.Clock(), Kind: journal.RulesChanged, By: "doorward", Cause: to, Shard: s.n,
+		Sequence: s.evaluator.sequence, Detail: map[string]string{"from": from, "to": to}}
+}
