@@ -1,0 +1,147 @@
+package rules
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sort"
+	"sync"
+	"time"
+
+	"doorward/auth"
+	"doorward/rules/event"
+	"doorward/rules/window"
+)
+
+// Set is a rule set, checked and compiled. It never changes, and any number of shards may evaluate it at the same time.
+type Set struct {
+	rules    []*Rule
+	compiled []*compiled
+	by       map[event.Type][]*compiled
+	slots    []slot
+	layout   *window.Layout
+	print    string
+	readers  sync.Pool
+}
+
+// compiled is a rule as it is evaluated.
+type compiled struct {
+	*Rule
+	cond    *logic
+	whole   *program
+	facts   []int         // slots it reads
+	windows []int         // those of them that are windows
+	behind  time.Duration // how far back its windows across accounts look; 0: it has none
+	again   int           // slot of its memory in the layout; -1: it needs none
+}
+
+func (l *loader) finish() (*Set, error) {
+	sort.Slice(l.compiled, func(i, j int) bool { return l.compiled[i].ID < l.compiled[j].ID })
+	s := &Set{compiled: l.compiled, by: map[event.Type][]*compiled{}, slots: l.pool.slots}
+	var specs []window.Spec
+	for i := range s.slots {
+		if w := s.slots[i].spec; w != nil {
+			specs = append(specs, *w)
+		}
+	}
+	for _, c := range s.compiled {
+		if c.Again.Mode != "always" {
+			specs = append(specs, c.remembers())
+		}
+	}
+	var err error
+	if s.layout, err = window.NewLayout(specs); err != nil {
+		return nil, fmt.Errorf("lay out windows: %w", err)
+	}
+	for i := range s.slots {
+		if w := s.slots[i].spec; w != nil {
+			s.slots[i].in = s.layout.Slot(*w)
+		}
+	}
+	h := sha256.New()
+	for _, c := range s.compiled {
+		s.place(c)
+		c.Version = c.Rule.version()
+		s.rules = append(s.rules, c.Rule)
+		fmt.Fprintf(h, "%s %s\n", c.ID, c.Version)
+	}
+	s.print = hex.EncodeToString(h.Sum(nil))
+	s.readers.New = func() any { return newReader(s.slots) }
+	return s, nil
+}
+
+// remembers is the memory that `again:` needs; a renamed rule goes on with that of its earlier ids.
+func (c *compiled) remembers() window.Spec {
+	return window.Spec{Func: window.Again, Key: window.Account, Field: c.ID, Was: c.Was}
+}
+
+// place puts a rule into the index and notes what it needs.
+func (s *Set) place(c *compiled) {
+	for _, pattern := range c.On {
+		for _, t := range matching(string(pattern)) {
+			if of := s.by[t]; len(of) == 0 || of[len(of)-1] != c {
+				s.by[t] = append(of, c)
+			}
+		}
+	}
+	c.again = -1
+	if c.Again.Mode != "always" {
+		c.again = s.layout.Slot(c.remembers())
+	}
+	for _, i := range c.facts {
+		w := s.slots[i].spec
+		if w == nil {
+			continue
+		}
+		c.windows = append(c.windows, i)
+		if w.Key != window.Account {
+			c.behind = max(c.behind, behind(*w))
+		}
+	}
+}
+
+// version is the first 12 hex digits of SHA-256 over all that a rule decides and says: not its comments, title, level or references.
+func (r *Rule) version() string {
+	b, err := json.Marshal(struct {
+		ID       string
+		On       []event.Type
+		Per      window.Key
+		When     string
+		Again    Again
+		Score    int
+		Response string
+		Recovery string
+		For      time.Duration
+		Attack   []string
+		Reason   auth.Reason
+	}{r.ID, r.On, r.Per, r.When, r.Again, r.Score, r.Response.String(), r.Recovery, r.For, r.Attack, r.Reason})
+	if err != nil {
+		panic("rules: a rule is text and numbers, which JSON always takes: " + err.Error())
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:6])
+}
+
+// Rules are the rules in the order of their ids. They belong to the set: do not change them.
+func (s *Set) Rules() []*Rule { return s.rules }
+
+// Rule is the rule with an id, nil when there is none.
+func (s *Set) Rule(id string) *Rule {
+	i := sort.Search(len(s.rules), func(i int) bool { return s.rules[i].ID >= id })
+	if i < len(s.rules) && s.rules[i].ID == id {
+		return s.rules[i]
+	}
+	return nil
+}
+
+// Layout is the windows that the set needs, one slot each.
+func (s *Set) Layout() *window.Layout { return s.layout }
+
+// Fingerprint is the hash of every rule's id and version, whatever files and order they stand in: two sets with the same fingerprint decide
+// alike.
+func (s *Set) Fingerprint() string { return s.print }
+
+// errNotTrue says that a condition gave something else than true or false, which the checker has excluded.
+var errNotTrue = errors.New("the condition is neither true nor false")
