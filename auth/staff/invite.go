@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"time"
 
+	"doorward/auth/totp"
 	"doorward/store"
 	"doorward/store/journal"
 )
@@ -38,7 +39,7 @@ type Link struct {
 	Name    string
 	Role    Role
 	Expires time.Time
-	URI     string // Started: what the authenticator app reads
+	App     totp.Enrolment // Started: what the authenticator app reads
 }
 
 // invite is the stored form, at store.KindInvite under the token's hash: who reads the store can't use the links in it.
@@ -48,10 +49,10 @@ type invite struct {
 	Role     Role      `json:"role"`
 	Expires  time.Time `json:"expires"`
 	Password string    `json:"password,omitempty"` // Started: the PHC string
-	URI      []byte    `json:"uri,omitempty"`      // Started: sealed
+	App      []byte    `json:"app,omitempty"`      // Started: the enrolment, sealed
 }
 
-const sealURI = "staff invitation"
+const sealApp = "staff invitation"
 
 // Invite makes a one-time link, good for 24 hours. A member of that name loses nothing until it is used; then its password and
 // authenticator are replaced and its role is the one given: that is also the way back for staff who lost theirs. ErrName, ErrRole.
@@ -145,12 +146,14 @@ func (s *Staff) Peek(ctx context.Context, token string) (Link, error) {
 		return Link{}, err
 	}
 	l := Link{Stage: i.Stage, Name: i.Name, Role: i.Role, Expires: i.Expires}
-	if i.URI != nil {
-		uri, err := s.Keys.Open(sealURI, Subject(i.Name), i.URI)
+	if i.App != nil {
+		app, err := s.Keys.Open(sealApp, Subject(i.Name), i.App)
 		if err != nil {
 			return Link{}, fmt.Errorf("read link: %w", err)
 		}
-		l.URI = string(uri)
+		if json.Unmarshal(app, &l.App) != nil {
+			return Link{}, errors.New("read link: the enrolment in it is damaged") // the JSON error would quote the secret
+		}
 	}
 	return l, nil
 }
@@ -168,11 +171,15 @@ func (s *Staff) Start(ctx context.Context, token, password string) (next string,
 	if err := s.hash(ctx, func() { i.Password = hashPassword(password, s.cost) }); err != nil {
 		return "", err
 	}
-	uri, err := s.Factors.Begin(ctx, Subject(i.Name), i.Name)
+	enrolment, err := s.Factors.Enrol(ctx, Subject(i.Name))
 	if err != nil {
 		return "", fmt.Errorf("begin enrolment: %w", err)
 	}
-	i.Stage, i.URI = Started, s.Keys.Seal(sealURI, Subject(i.Name), []byte(uri))
+	app, err := json.Marshal(enrolment)
+	if err != nil {
+		return "", errors.New("begin enrolment: it does not encode")
+	}
+	i.Stage, i.App = Started, s.Keys.Seal(sealApp, Subject(i.Name), app)
 	next, p, err := s.newLink(i)
 	if err != nil {
 		return "", err
@@ -182,15 +189,15 @@ func (s *Staff) Start(ctx context.Context, token, password string) (next string,
 }
 
 // Finish takes the first code of the authenticator app: the member joins, or comes back with a new password and a new authenticator, and
-// every session of before ends. ErrLink, ErrRefused (a wrong code).
+// every session of before ends. Should the process die between code and record, the way on is another invitation. ErrLink, ErrRefused (a wrong code).
 func (s *Staff) Finish(ctx context.Context, token, code string) (Identity, error) {
 	i, e, err := s.readLink(ctx, token, Started)
 	if err != nil {
 		return Identity{}, err
 	}
-	if ok, err := s.Factors.Confirm(ctx, Subject(i.Name), code); err != nil {
+	if r, err := s.Factors.Confirm(ctx, Subject(i.Name), code); err != nil {
 		return Identity{}, fmt.Errorf("confirm enrolment: %w", err)
-	} else if !ok {
+	} else if r.Reason != totp.Accepted {
 		return Identity{}, ErrRefused
 	}
 	m, raw, err := s.read(ctx, i.Name)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"doorward/auth/totp"
 	"doorward/store"
 	"doorward/store/journal"
 )
@@ -43,21 +44,30 @@ func (s *Staff) SignIn(ctx context.Context, name, password, code, address string
 	if err := s.hash(ctx, func() { right = rightPassword(m.Password, password, s.cost) }); err != nil {
 		return Identity{}, err
 	}
-	if right = right && known && !m.Disabled; right {
-		if right, err = s.Factors.Verify(ctx, Subject(name), code); err != nil {
-			return Identity{}, fmt.Errorf("verify code: %w", err)
+	if !right || !known || m.Disabled {
+		return Identity{}, s.refuse(ctx, began, name, known)
+	}
+	r, err := s.Factors.Redeem(ctx, Subject(name), time.Time{}, code, func(ctx context.Context, b *store.Batch) error {
+		fresh, raw, err := s.read(ctx, name)
+		if err != nil {
+			return err
 		}
-	}
-	if !right {
+		if fresh.Disabled || fresh.Generation != m.Generation {
+			return ErrRefused // disabled, or invited anew, since the password was looked at
+		}
+		m = fresh
+		m.SignedIn = now.UTC()
+		b.Expect = append(b.Expect, store.Expect{Key: memberKey(name), Value: raw})
+		if err := m.into(b); err != nil {
+			return err
+		}
+		return s.commit(ctx, b, m.entry(journal.Entry{Kind: journal.StaffSignedIn, By: m.By()}))
+	})
+	switch {
+	case errors.Is(err, ErrRefused) || err == nil && r.Reason != totp.Accepted:
 		return Identity{}, s.refuse(ctx, began, name, known)
-	}
-	m.SignedIn = now.UTC()
-	err = s.put(ctx, m, []store.Expect{{Key: memberKey(name), Value: raw}}, journal.Entry{Kind: journal.StaffSignedIn, By: m.By()})
-	if _, changed := errors.AsType[*store.Conflict](err); changed { // disabled, or given another role, since we looked
-		return Identity{}, s.refuse(ctx, began, name, known)
-	}
-	if err != nil {
-		return Identity{}, err
+	case err != nil:
+		return Identity{}, fmt.Errorf("sign in: %w", err)
 	}
 	s.names.clear(name)
 	return m.Identity, nil

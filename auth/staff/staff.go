@@ -8,29 +8,20 @@ import (
 	"time"
 
 	"doorward/auth"
+	"doorward/auth/totp"
 	"doorward/store"
 	"doorward/store/journal"
 )
 
-// Factors is the second factor of staff: auth/totp, wired by cmd. A subject is never an account's id: see Subject.
-type Factors interface {
-	// Begin makes a secret for a subject, to be shown once as an otpauth URI. It counts for nothing until Confirm, and until then the
-	// one before goes on counting.
-	Begin(ctx context.Context, subject auth.AccountID, label string) (uri string, err error)
-	// Confirm says whether code belongs to the secret that Begin made last; from then on that one counts and no other.
-	Confirm(ctx context.Context, subject auth.AccountID, code string) (bool, error)
-	// Verify says whether code is right, within its budget, and not used before.
-	Verify(ctx context.Context, subject auth.AccountID, code string) (bool, error)
-}
-
-// Subject is the id under which a member's factor is kept. It starts with a control character, which no account's id may hold.
-func Subject(name string) auth.AccountID { return auth.AccountID("\x01staff:" + name) }
+// Subject is the id under which a member's authenticator is kept, and what the app shows. It holds a space, which no account's id may
+// (auth.ParseAccountID), so a platform can't name an account that shares it.
+func Subject(name string) auth.AccountID { return auth.AccountID(name + " (staff)") }
 
 // Config is what Staff needs.
 type Config struct {
 	Engine    store.Engine
 	Keys      *auth.Keys
-	Factors   Factors
+	Factors   *totp.Factors
 	Now       func() time.Time
 	PublicURL string // of the console, without a slash at the end: links start with it
 }
@@ -190,23 +181,38 @@ func (s *Staff) anotherAdmin(ctx context.Context, name string) (e store.Expect, 
 
 // put stores a member with its journal entry and whatever goes with it.
 func (s *Staff) put(ctx context.Context, m member, expect []store.Expect, e journal.Entry, del ...[]byte) error {
+	b := &store.Batch{Expect: expect, Delete: del}
+	if err := m.into(b); err != nil {
+		return err
+	}
+	return s.commit(ctx, b, m.entry(e))
+}
+
+// into adds the member's record to a batch.
+func (m *member) into(b *store.Batch) error {
 	v, err := json.Marshal(m)
 	if err != nil {
 		return fmt.Errorf("encode staff: %w", err)
 	}
+	b.Put = append(b.Put, store.Pair{Key: memberKey(m.Name), Value: v})
+	return nil
+}
+
+// entry says in an entry whom it is about.
+func (m *member) entry(e journal.Entry) journal.Entry {
 	e.Detail = map[string]string{"staff": m.Name, "role": string(m.Role)}
-	return s.commit(ctx, &store.Batch{Expect: expect, Put: []store.Pair{{Key: memberKey(m.Name), Value: v}}, Delete: del}, e)
+	return e
 }
 
 // commit adds the entry to the batch: what is not in the journal did not happen.
 func (s *Staff) commit(ctx context.Context, b *store.Batch, e journal.Entry) error {
 	e.At, e.Shard = s.Now().UTC(), store.NoShard
-	line, err := json.Marshal(e)
+	line, err := journal.Append(e)
 	if err != nil {
-		return fmt.Errorf("encode entry: %w", err)
+		return fmt.Errorf("journal staff: %w", err)
 	}
 	b.Shard = store.NoShard
-	b.Append = append(b.Append, store.Append{Log: store.Journal, Value: line})
+	b.Append = append(b.Append, line)
 	if _, err := s.Engine.Commit(ctx, b); err != nil {
 		return fmt.Errorf("write staff: %w", err)
 	}
