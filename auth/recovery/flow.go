@@ -36,3 +36,6 @@ func NewFlow(c FlowConfig) *Flow {
 	}
 	return &Flow{c}
 }
+
+// now is the clock in the precision of what is stored.
+func (f *Flow) now() time.Time { return f.config.Now().UTC().Truncate(time.Millisecond) }

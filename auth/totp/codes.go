@@ -63,7 +63,9 @@ type saved struct {
 	Used int64  `json:"used,omitempty"` // unix milliseconds
 }
 
-func codeKey(a auth.AccountID, group string) []byte { return store.Key(store.KindCodes, string(a), group) }
+func codeKey(a auth.AccountID, group string) []byte {
+	return store.Key(store.KindCodes, string(a), group)
+}
 
 // hash binds a code to its account, so that a record moved to another account opens nothing there.
 func (c *Codes) hash(ctx context.Context, a auth.AccountID, secret string, salt []byte) ([]byte, error) {
