@@ -30,7 +30,8 @@ type Engine interface {
 // NoShard is the Shard of a batch that speaks for no shard: only its expectations guard it.
 const NoShard = -1
 
-// Batch is what is committed together. Keys and values are not kept after Commit.
+// Batch is what is committed together. Keys and values are not kept after Commit. Deletes go before puts, so that a key in both is there
+// afterwards; of two puts of one key the last stands.
 type Batch struct {
 	Shard  int    // the shard this batch speaks for, or NoShard
 	Epoch  uint64 // as Claim returned it; ignored for NoShard

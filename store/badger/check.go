@@ -3,6 +3,7 @@ package badger
 import (
 	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"slices"
@@ -50,8 +51,36 @@ func replayManifest(f *os.File, opts badgerdb.Options) (m badgerdb.Manifest, err
 			err = fmt.Errorf("badger: %v", r)
 		}
 	}()
-	m, _, err = badgerdb.ReplayManifestFile(f, opts.ExternalMagicVersion, opts)
-	return m, err
+	m, end, err := badgerdb.ReplayManifestFile(f, opts.ExternalMagicVersion, opts)
+	if err != nil {
+		return m, err
+	}
+	return m, checkTail(f, end)
+}
+
+// checkTail tells a last record torn by a power cut, which is nobody's loss, from damage in the middle: Badger takes both for the end,
+// and would delete the tables that the rest of the manifest names. A whole record behind the end means damage. A record is its length,
+// its CRC-32C, and so many bytes (manifest.go).
+func checkTail(f *os.File, end int64) error {
+	info, err := f.Stat()
+	if err != nil || info.Size() == end {
+		return err
+	}
+	tail := make([]byte, info.Size()-end)
+	if _, err := f.ReadAt(tail, end); err != nil {
+		return err
+	}
+	for at := 1; at+8 < len(tail); at++ {
+		length := int64(binary.BigEndian.Uint32(tail[at:]))
+		body := tail[at+8:]
+		if length == 0 || length > int64(len(body)) {
+			continue
+		}
+		if crc32.Checksum(body[:length], crc32.MakeTable(crc32.Castagnoli)) == binary.BigEndian.Uint32(tail[at+4:]) {
+			return fmt.Errorf("damaged at byte %d", end)
+		}
+	}
+	return nil
 }
 
 func checkTable(name string, compression options.CompressionType, blockSize int) (err error) {

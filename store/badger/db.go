@@ -87,7 +87,8 @@ func (d *DB) Compact() error {
 	return nil
 }
 
-// Close refuses new work, finishes what was taken, waits for readers and releases the store. Closing twice is fine.
+// Close refuses new work, finishes what was taken, waits for readers and releases the store. Closing twice is fine. A broken store is not
+// closed but left as a crash would leave it, for the next process: Badger would write the half transaction it holds into a table.
 func (d *DB) Close() error {
 	d.intake.Lock()
 	if d.closing {
@@ -105,6 +106,9 @@ func (d *DB) Close() error {
 	d.reading.Unlock()
 	d.readers.Wait()
 
+	if d.broken != nil {
+		return d.broken
+	}
 	err := d.b.Close()
 	if d.numbers != nil {
 		err = errors.Join(err, d.numbers.close())

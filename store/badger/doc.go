@@ -2,8 +2,8 @@
 //
 // Invariant: one goroutine writes. It merges the batches that wait into one synced transaction, judges each by itself against what the
 // transaction would leave behind, and answers none of them before the transaction is on disk. What it cannot be sure of it says: after a
-// write that failed in an unknown state the engine answers [ErrBroken] to everything until the store is opened again, because Badger may
-// show half of that transaction until its log is read anew, and a sync that failed once proves nothing when it is tried again.
+// write that failed in an unknown state the engine answers [ErrBroken] to everything until a new process opens the store, because Badger
+// may show half of that transaction until its log is read anew, and a sync that failed once proves nothing when it is tried again.
 //
 // A store directory holds:
 //

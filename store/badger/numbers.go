@@ -56,6 +56,7 @@ func openNumbers(dir string, b *badgerdb.DB, log *slog.Logger) (*numbers, error)
 	if n.file, err = os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600); err != nil {
 		return nil, fmt.Errorf("opening the file of acknowledged commits: %w", err)
 	}
+	n.note()
 	return n, nil
 }
 
@@ -93,7 +94,11 @@ func readAcknowledged(path string, log *slog.Logger) (uint64, error) {
 	}
 	defer f.Close()
 	var b [12]byte
-	if _, err := io.ReadFull(f, b[:]); err != nil || crc32.ChecksumIEEE(b[:8]) != binary.BigEndian.Uint32(b[8:]) {
+	_, err = io.ReadFull(f, b[:])
+	if err == io.EOF {
+		return 0, nil // made, and nothing was committed yet
+	}
+	if err != nil || crc32.ChecksumIEEE(b[:8]) != binary.BigEndian.Uint32(b[8:]) {
 		// A power cut may leave it so: nothing ever waits for this file to be on disk.
 		log.Warn("the file of acknowledged commits is damaged, lost commits can't be noticed this time", "file", path)
 		return 0, nil
@@ -108,6 +113,10 @@ func (n *numbers) put(txn *badgerdb.Txn) error {
 
 func (n *numbers) acknowledge() {
 	n.last++
+	n.note()
+}
+
+func (n *numbers) note() {
 	var b [12]byte
 	binary.BigEndian.PutUint64(b[:], n.last)
 	binary.BigEndian.PutUint32(b[8:], crc32.ChecksumIEEE(b[:8]))
