@@ -204,6 +204,50 @@ func TestCutFiles(t *testing.T) {
 	}
 }
 
+// TestVerify names every damaged table, and no other.
+func TestVerify(t *testing.T) {
+	db, cfg := fill(t)
+	if _, err := badger.Verify(cfg, nil); !errors.Is(err, store.ErrInUse) {
+		t.Errorf("verifying a store in use: %v", err)
+	}
+	for range 2 {
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if db, err = badger.Open(cfg); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Commit(t.Context(), &store.Batch{Shard: store.NoShard, Put: []store.Pair{{Key: []byte("z"), Value: damageValue(1)}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	problems, err := badger.Verify(cfg, func(done, of int) { seen = done })
+	if err != nil || len(problems) > 0 || seen < 3 {
+		t.Fatalf("undamaged: %v, %v, %d tables", problems, err, seen)
+	}
+	tables, err := filepath.Glob(filepath.Join(cfg.Dir, "state", "*.sst"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []string{tables[0], tables[2]} {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b[len(b)/3] ^= 4
+		write(t, f, string(b))
+	}
+	problems, err = badger.Verify(cfg, nil)
+	if err != nil || len(problems) != 2 || problems[0].File != tables[0] || problems[1].File != tables[2] {
+		t.Errorf("two damaged tables: %v, %v", problems, err)
+	}
+}
+
 // TestLostCommits: a log that ends earlier than what was acknowledged is refused, unless the operator says so.
 func TestLostCommits(t *testing.T) {
 	db, cfg := fill(t)

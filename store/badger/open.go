@@ -88,7 +88,7 @@ func openHeld(cfg Config, p plate) (*DB, error) {
 		return nil, err
 	}
 	opts := stateOptions(cfg.state(), cfg.log())
-	if err := checkTables(opts, nil); err != nil {
+	if err := checkTables(opts); err != nil {
 		return nil, damaged(cfg.Dir, err)
 	}
 	b, err := openFiles(cfg.Dir, opts)
@@ -129,7 +129,7 @@ func OpenScratch(dir string, log *slog.Logger) (*DB, error) {
 	}
 	opts := scratchOptions(dir, cfg.log())
 	if _, err := os.Stat(filepath.Join(dir, "MANIFEST")); err == nil {
-		if err := checkTables(opts, nil); err != nil {
+		if err := checkTables(opts); err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", ErrDamaged, dir, err)
 		}
 	}
