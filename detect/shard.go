@@ -23,7 +23,7 @@ type ShardConfig struct {
 	Decode     func(Record) (*event.Event, *event.Error)
 	DeadLetter func(rec Record, code, problem string) Message
 	Publish    func(context.Context, []outbox.Row) error // sends rows of the outbox; any error but store.ErrFenced is tried again
-	Answer     func(Decision)  // called after the commit for every event; fast
+	Answer     func(Decision)                            // called after the commit for every event; fast
 	Log        *slog.Logger
 	Now        func() time.Time // for the age of acts' garbage and for latency; never for what decides
 }
