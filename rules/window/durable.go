@@ -15,8 +15,9 @@ import (
 //	grave:  slice 8, the record's bytes
 //
 // Crash story: a page must be committed with or after the delta that holds what was changed before the page was made; then what a store
-// holds is never ahead of its sequence. Pages of one checkpoint (from Page(0) on) and the deltas since its Page(0), in any order between
-// pages and deltas and the deltas in theirs, give the memory as of the last delta: the greater stamp wins, a tomb beats what is not newer.
+// holds is never ahead of its sequence. The pages of one checkpoint (from Page(0) on), then the deltas since its Page(0) in their order, give
+// the memory as of the last delta: the greater stamp wins, a tomb beats what is not newer. Pages come first: what left after a page was made
+// must meet its tomb after it.
 const (
 	frameVersion = 1
 	frameHead    = 5

@@ -44,14 +44,3 @@ func (f *feed) want(v *View, s Spec, want float64) {
 		f.t.Errorf("%s = %v, want %v", s.Text(), got, want)
 	}
 }
-
-func TestCount(t *testing.T) {
-	s := Spec{Func: Count, Key: Account, Types: []string{"login.failed"}, Span: 10 * time.Minute}
-	f := newFeed(t, 0, s)
-	f.want(f.take(0, "login.failed", event.Data{}), s, 1)
-	f.want(f.take(time.Minute, "login.succeeded", event.Data{}), s, 1)
-	f.want(f.take(time.Minute, "login.failed", event.Data{}), s, 2)
-	f.want(f.take(10*time.Minute-time.Millisecond, "login.failed", event.Data{}), s, 3)
-	f.want(f.take(10*time.Minute+20*time.Second, "login.failed", event.Data{}), s, 3)
-	f.want(f.take(2*time.Hour, "login.failed", event.Data{}), s, 1)
-}

@@ -1,0 +1,92 @@
+package window
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"doorward/auth"
+	"doorward/rules/event"
+	"doorward/rules/geo"
+)
+
+// twenty are windows as the built-in rules have them.
+func twenty() []Spec {
+	h, failed, login, money := time.Hour, []string{"login.failed"}, []string{"login.*"}, []string{"transaction.requested"}
+	return []Spec{
+		{Func: Count, Key: Account, Types: failed, Span: 10 * time.Minute},
+		{Func: Count, Key: Account, Types: failed, Span: 24 * h},
+		{Func: Count, Key: Account, Types: money, Span: h},
+		{Func: Count, Key: Account, Types: money, Span: 24 * h},
+		{Func: Sum, Key: Account, Types: money, Span: 24 * h, Where: "out"},
+		{Func: Distinct, Key: Account, Types: login, Field: "ip", Span: h},
+		{Func: FirstSeen, Key: Account, Field: "device"},
+		{Func: Known, Key: Account, Field: "device"},
+		{Func: FirstSeen, Key: Account, Field: "country"},
+		{Func: FirstSeen, Key: Account, Field: "counterparty"},
+		{Func: Age, Key: Account},
+		{Func: Since, Key: Account, Types: []string{"account.password.reset"}},
+		{Func: Speed, Key: Account, Types: []string{"login.succeeded"}},
+		{Func: Distance, Key: Account, Types: []string{"login.succeeded"}},
+		{Func: Sequence, Key: Account, Types: []string{"account.password.reset", "account.device.added", "transaction.requested"}, Span: 24 * h},
+		{Func: Sequence, Key: Account, Types: []string{"login.failed", "login.succeeded"}, Span: 10 * time.Minute},
+		{Func: Count, Key: IP, Types: failed, Span: 10 * time.Minute},
+		{Func: Distinct, Key: IP, Types: failed, Field: "account", Span: h},
+		{Func: Distinct, Key: Device, Types: []string{"login.succeeded"}, Field: "account", Span: 24 * h},
+		{Func: Sum, Key: Payee, Types: money, Span: h},
+	}
+}
+
+// BenchmarkTake takes logins and transactions of 10,000 accounts and reads all 20 windows of each.
+func BenchmarkTake(b *testing.B) {
+	f := newFeed(b, 0, twenty()...)
+	inputs := make([]Input, 100_000)
+	for i := range inputs {
+		n := i * 7919 % 10_000
+		e := &event.Event{Account: auth.AccountID(fmt.Sprint("acct-", n)), Type: "login.succeeded",
+			Data: event.Data{IP: fmt.Sprintf("10.%d.%d.9", n>>8, n&255), Device: fmt.Sprint("dev-", n)}}
+		switch i % 10 {
+		case 0:
+			e.Type = "login.failed"
+		case 1, 2, 3, 4:
+			e.Type, e.Counterparty, e.Direction, e.Amount, e.HasAmount = "transaction.requested", fmt.Sprint("p-", n%977), "out", 1999, true
+		}
+		inputs[i] = Input{Event: e, Place: geo.Place{Lat: float64(n % 90), Lon: 10, HasPoint: true, Country: "FR"}}
+	}
+	slots := f.Layout().Len()
+	var dirty []byte
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		in := &inputs[i%len(inputs)]
+		in.Event.Time = t0.Add(time.Duration(i) * time.Millisecond)
+		in.Event.Arrival = in.Event.Time
+		in.Sequence = uint64(i + 1)
+		v := f.Take(in)
+		for s := range slots {
+			v.Read(s)
+		}
+		if i++; i%1000 == 0 {
+			b.StopTimer()
+			dirty = f.Dirty(dirty[:0])
+			b.StartTimer()
+		}
+	}
+	b.ReportMetric(float64(f.Layout().BytesPerAccount()), "bytes/account")
+}
+
+func BenchmarkDirty(b *testing.B) {
+	f := newFeed(b, 0, twenty()...)
+	var dirty []byte
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		b.StopTimer()
+		for n := range 1000 {
+			at := time.Duration(i) * time.Second
+			f.takeAt(at, at, fmt.Sprint("acct-", n), "login.succeeded", event.Data{IP: "192.0.2.1", Device: fmt.Sprint(n)}, geo.Place{})
+		}
+		b.StartTimer()
+		dirty = f.Dirty(dirty[:0])
+	}
+	b.ReportMetric(float64(len(dirty))/1000, "bytes/event")
+}
