@@ -130,6 +130,12 @@ type Say struct {
 	names map[string]string // key -> names filled in
 }
 
+// Has reports whether there is a text with that key, for keys that come from outside.
+func (s *Say) Has(key string) bool {
+	_, ok := s.names[key]
+	return ok
+}
+
 // T is the text of a key, with what it fills in given as name, value, name, value. A value named n chooses the plural form. It panics for an
 // unknown key or a missing value: both are mistakes in the program, and each site's tests show every page in every language.
 func (s *Say) T(key string, args ...any) string {

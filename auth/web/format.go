@@ -228,5 +228,13 @@ func family(agent string) (device, browser string) {
 	return device, browser
 }
 
+// Event names what happened, by an event's type, in words an owner knows. A type that is not in the contract is never shown itself.
+func (s *Say) Event(kind string) string {
+	if key := "web.event." + kind; s.Has(key) {
+		return s.T(key)
+	}
+	return s.T("web.event.other")
+}
+
 // iso is a time as the datetime attribute wants it.
 func iso(t time.Time) string { return t.Format(time.RFC3339) }

@@ -140,7 +140,7 @@ func addPages(pages map[string]*template.Template, base *template.Template, fsys
 func (s *Site) funcs(say *Say) template.FuncMap {
 	return template.FuncMap{
 		"t": say.T, "tw": say.wbr, "moment": say.Moment, "day": say.Day, "clock": say.Clock, "when": say.When, "since": say.Since, "span": say.Span,
-		"stamp": say.Stamp, "money": say.Money, "country": say.Country, "place": say.Place, "device": say.Device, "zone": say.Zone, "iso": iso,
+		"stamp": say.Stamp, "money": say.Money, "country": say.Country, "place": say.Place, "device": say.Device, "zone": say.Zone, "event": say.Event, "iso": iso,
 		"icon": icon, "door": door, "asset": s.assets.url, "dict": dict,
 	}
 }
