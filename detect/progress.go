@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"time"
 
 	"doorward/auth"
@@ -90,7 +91,7 @@ func (s *Shard) load(ctx context.Context) error {
 	}
 	s.config.Pace.committed(s.n, v.memory.Closed(), unixOf(v.memory.Clock()))
 	s.say(func(st *Status) {
-		st.Loaded, st.Problem, st.Epoch, st.Sequence, st.Positions = true, "", epoch, s.progress.Sequence, s.progress.Positions
+		st.Loaded, st.Problem, st.Epoch, st.Sequence, st.Positions = true, "", epoch, s.progress.Sequence, slices.Clone(s.progress.Positions)
 	})
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -203,7 +204,7 @@ func (s *Shard) serve(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case to := <-s.ask:
-			to <- resume{s.progress.Positions, s.progress.Generation}
+			to <- resume{slices.Clone(s.progress.Positions), s.progress.Generation}
 		case <-s.wakes:
 			err = s.applyInbox(ctx)
 		case d := <-feed:
