@@ -35,8 +35,22 @@ func Check(fsys fs.FS) (mistakes, warnings Errors, err error) {
 	return mistakes, warnings, err
 }
 
+// Parse compiles the rules of one file; name is what mistakes call it.
+func Parse(name string, text []byte) (*Set, error) {
+	l := newLoader()
+	l.file(newSource(name, string(text)))
+	set, err := l.end()
+	switch {
+	case err != nil:
+		return nil, err
+	case len(l.mistakes) > 0:
+		return nil, l.mistakes
+	}
+	return set, nil
+}
+
 func load(fsys fs.FS) (set *Set, mistakes, warnings Errors, err error) {
-	l := &loader{pool: newPool(), ids: map[string]*draft{}}
+	l := newLoader()
 	err = fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || path.Ext(name) != ".yaml" {
 			return err
@@ -59,16 +73,8 @@ func load(fsys fs.FS) (set *Set, mistakes, warnings Errors, err error) {
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("read rules: %w", err)
 	}
-	l.identities()
-	if len(l.mistakes) == 0 {
-		set, err = l.finish()
-		if err != nil {
-			return nil, nil, nil, err
-		}
-	}
-	l.mistakes.sort()
-	l.warnings.sort()
-	return set, l.mistakes, l.warnings, nil
+	set, err = l.end()
+	return set, l.mistakes, l.warnings, err
 }
 
 // loader collects what all files of a set have in common.
@@ -78,6 +84,19 @@ type loader struct {
 	compiled           []*compiled
 	ids                map[string]*draft
 	mistakes, warnings Errors
+}
+
+func newLoader() *loader { return &loader{pool: newPool(), ids: map[string]*draft{}} }
+
+// end is the set, once all files are read; nil when there are mistakes.
+func (l *loader) end() (set *Set, err error) {
+	l.identities()
+	if len(l.mistakes) == 0 {
+		set, err = l.finish()
+	}
+	l.mistakes.sort()
+	l.warnings.sort()
+	return set, err
 }
 
 func (l *loader) say(e *Error) { l.mistakes = append(l.mistakes, e) }

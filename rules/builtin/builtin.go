@@ -13,7 +13,7 @@ import (
 
 // FS holds the rules (*.yaml) and their scenarios (*.txtar).
 //
-//go:embed *.yaml
+//go:embed *.yaml *.txtar
 var FS embed.FS
 
 // Load compiles the shipped rules.
