@@ -16,8 +16,8 @@ type AccountID string
 const MaxID = 256
 
 // ParseAccountID returns the canonical form of an account id: Unicode NFKC, outer spaces gone. Case is kept, as platforms' ids may
-// differ by it. Refused: empty, longer than MaxID bytes, invalid UTF-8, control, format (zero width, direction) or private characters,
-// white space inside. So two spellings that look alike can't be two counters (reference: security S-5).
+// differ by it. Refused: empty, longer than MaxID bytes, invalid UTF-8, control, format (zero width, direction), invisible or private
+// characters, white space inside. So two spellings that look alike can't be two counters (reference: security S-5).
 func ParseAccountID(s string) (AccountID, error) {
 	if len(s) <= MaxID && plainID(s) {
 		return AccountID(s), nil
@@ -36,7 +36,8 @@ func ParseAccountID(s string) (AccountID, error) {
 		return "", errors.New("account id is longer than 256 bytes")
 	}
 	for _, r := range c {
-		if unicode.IsSpace(r) || unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Zs, unicode.Zl, unicode.Zp) {
+		if unicode.IsSpace(r) || unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Zs, unicode.Zl, unicode.Zp,
+			unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point) { // these two: letters and marks that show nothing
 			return "", errors.New("account id holds a space or an invisible character")
 		}
 	}
