@@ -70,7 +70,7 @@ func (e *Event) readField(s *scanner, f *field) *Error {
 // where cents get lost.
 func readInteger(s *scanner, f *field) (int64, *Error) {
 	if c := s.peek(); c != '-' && (c < '0' || c > '9') {
-		return 0, badData(f.name, "must be an integer of minor units, as 2500")
+		return 0, s.not(badData(f.name, "must be an integer of minor units, as 2500"))
 	}
 	text, whole, err := s.number()
 	if err != nil {
@@ -91,10 +91,10 @@ func readInteger(s *scanner, f *field) (int64, *Error) {
 // readText takes a string and checks it as its kind asks.
 func readText(s *scanner, name string, kind FieldKind) (string, *Error) {
 	if s.peek() != '"' {
-		return "", badData(name, "must be a string")
+		return "", s.not(badData(name, "must be a string"))
 	}
 	text, err := s.str()
-	if err != nil {
+	if err != nil || text == "" { // an empty string is a field that is not there
 		return "", err
 	}
 	switch kind {
@@ -147,7 +147,7 @@ func canonicalAddress(name, text string) (string, *Error) {
 
 func (e *Event) readGeo(s *scanner) *Error {
 	if s.peek() != '{' {
-		return badData("geo", "must be an object {lat, lon, city, country}")
+		return s.not(badData("geo", "must be an object {lat, lon, city, country}"))
 	}
 	var g Geo
 	var seen names
@@ -191,7 +191,7 @@ func (e *Event) readGeo(s *scanner) *Error {
 
 func readDegrees(s *scanner, name string, most float64) (float64, *Error) {
 	if c := s.peek(); c != '-' && (c < '0' || c > '9') {
-		return 0, badData(name, "must be a number of degrees")
+		return 0, s.not(badData(name, "must be a number of degrees"))
 	}
 	text, _, err := s.number()
 	if err != nil {
@@ -206,7 +206,7 @@ func readDegrees(s *scanner, name string, most float64) (float64, *Error) {
 
 func (e *Event) readLabels(s *scanner) *Error {
 	if s.peek() != '{' {
-		return badData("labels", "must be an object {string: string}")
+		return s.not(badData("labels", "must be an object {string: string}"))
 	}
 	return s.object(func(name string) *Error {
 		if _, twice := e.Labels[name]; twice {
@@ -216,7 +216,7 @@ func (e *Event) readLabels(s *scanner) *Error {
 			return badData("labels", "must have at most %d entries", MaxLabels)
 		}
 		if s.peek() != '"' {
-			return badData("labels."+cut(name), "must be a string")
+			return s.not(badData("labels."+cut(name), "must be a string"))
 		}
 		v, err := s.str()
 		if err != nil {

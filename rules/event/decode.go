@@ -56,6 +56,7 @@ var attributes = [...]string{"specversion", "id", "source", "type", "subject", "
 type envelope struct {
 	value   [len(attributes)]string
 	seen    uint16 // bit per attribute: it was named
+	given   uint16 // bit per attribute: it has a value, be it empty
 	data    bool   // data was named
 	foreign names  // extensions that were named
 }
@@ -133,12 +134,15 @@ func (env *envelope) attribute(s *scanner, i int) *Error {
 		return nil
 	}
 	if s.peek() != '"' {
-		return badAttribute(i, "must be a string")
+		return s.not(badAttribute(i, "must be a string"))
 	}
 	v, err := s.str()
 	env.value[i] = v
+	env.given |= 1 << i
 	return err
 }
+
+func (env *envelope) has(i int) bool { return env.given&(1<<i) != 0 }
 
 func badAttribute(i int, format string, args ...any) *Error {
 	return &Error{Code: BadEnvelope, Field: attributes[i], Problem: fmt.Sprintf(format, args...)}
@@ -153,7 +157,7 @@ func (env *envelope) body(e *Event, s *scanner) *Error {
 		return nil
 	}
 	if s.peek() != '{' {
-		return &Error{Code: BadData, Field: "data", Problem: "must be a JSON object"}
+		return s.not(&Error{Code: BadData, Field: "data", Problem: "must be a JSON object"})
 	}
 	return e.readData(s)
 }
@@ -220,7 +224,7 @@ func (env *envelope) settle(e *Event, arrival time.Time) *Error {
 	if v := env.value[specversion]; v != "1.0" {
 		return badAttribute(specversion, `must be "1.0" (CloudEvents), not %q`, cut(v))
 	}
-	if t := env.value[contentType]; t != "" && !isJSON(t) {
+	if t := env.value[contentType]; env.has(contentType) && !isJSON(t) {
 		return badAttribute(contentType, "must be application/json, not %q", cut(t))
 	}
 	if err := env.identity(e); err != nil {
@@ -258,12 +262,12 @@ func (env *envelope) identity(e *Event) *Error {
 }
 
 func (env *envelope) times(e *Event, arrival time.Time) *Error {
+	if !env.has(stated) {
+		return badAttribute(stated, "is required: RFC 3339, as 2026-03-01T08:00:00Z")
+	}
 	at, err := env.moment(stated)
 	if err != nil {
 		return err
-	}
-	if env.value[stated] == "" {
-		return badAttribute(stated, "is required: RFC 3339, as 2026-03-01T08:00:00Z")
 	}
 	recordedAt, err := env.moment(recorded)
 	if err != nil {
@@ -272,7 +276,7 @@ func (env *envelope) times(e *Event, arrival time.Time) *Error {
 	from := "the record's timestamp"
 	if arrival.IsZero() {
 		arrival, from = at, "time, which counts as the arrival here,"
-		if env.value[recorded] != "" {
+		if env.has(recorded) {
 			arrival, from = recordedAt, "recordedtime"
 		}
 	}
@@ -285,10 +289,10 @@ func (env *envelope) times(e *Event, arrival time.Time) *Error {
 }
 
 func (env *envelope) moment(i int) (time.Time, *Error) {
-	v := env.value[i]
-	if v == "" {
+	if !env.has(i) {
 		return time.Time{}, nil
 	}
+	v := env.value[i]
 	t, ok := parseTime(v)
 	if !ok {
 		return t, badAttribute(i, "must be RFC 3339, as 2026-03-01T08:00:00Z, not %q", cut(v))

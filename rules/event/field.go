@@ -156,7 +156,7 @@ func (e *Event) namedField(name string) (string, bool) {
 	case bool:
 		return strconv.FormatBool(v), true
 	case float64:
-		return string(appendNumber(nil, v)), true
+		return strconv.FormatFloat(v, 'f', -1, 64), true
 	}
 	return "", false
 }

@@ -60,6 +60,7 @@ func (m *mode) header(name string, value []byte) *Error {
 		return badAttribute(i, "the header %s stands twice: send one", cut(name))
 	}
 	m.env.seen |= 1 << i
+	m.env.given |= 1 << i
 	if !utf8.Valid(value) {
 		return badAttribute(i, "the header is not UTF-8")
 	}

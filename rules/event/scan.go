@@ -283,6 +283,14 @@ func (s *scanner) value() (any, *Error) {
 	return nil, s.bad("not JSON: a value expected")
 }
 
+// not refuses the value that is next with err, unless it is no value at all, which is the greater fault.
+func (s *scanner) not(err *Error) *Error {
+	if _, worse := s.value(); worse != nil {
+		return worse
+	}
+	return err
+}
+
 func (s *scanner) float() (any, *Error) {
 	text, _, err := s.number()
 	if err != nil {
