@@ -39,7 +39,7 @@ func (m *Memory) Learn(account auth.AccountID, field, value string, at time.Time
 	case "ip":
 		value = canonicalIP(value)
 	case "network":
-		value = network(value)
+		value = network(canonicalIP(value))
 	}
 	if value == "" {
 		return

@@ -5,14 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 )
 
 // A frame is what Dirty and Page write: version 1, length of the entries 4, entries, CRC-32C 4 of all before. An entry is a tag 1, the
 // position of its key in Keys 1 (so Keys only grows at its end), and
 //
-//	record: the record's bytes
+//	record: the record's bytes, sparse
 //	tomb:   hash 16, stamp 8
-//	grave:  slice 8, the record's bytes
+//	grave:  slice 8, the record's bytes, sparse
 //
 // Crash story: a page must be committed with or after the delta that holds what was changed before the page was made; then what a store
 // holds is never ahead of its sequence. The pages of one checkpoint (from Page(0) on), then the deltas since its Page(0) in their order, give
@@ -38,6 +39,7 @@ func endFrame(dst []byte, at int) []byte {
 }
 
 // Dirty appends what changed since the last call as one frame; nothing changed: nothing. It names no layout: store Layout.Marshal beside.
+// Who keeps no store calls it too, now and then: what has been evicted is noted until it does.
 func (m *Memory) Dirty(dst []byte) []byte {
 	at := len(dst)
 	dst = beginFrame(dst)
@@ -71,7 +73,7 @@ func (t *table) appendDirty(dst []byte, key byte) []byte {
 		t.flags[slot] &^= isDirty
 		if t.flags[slot]&isLive != 0 {
 			dst = append(dst, tagRecord, key)
-			dst = append(dst, t.rec(slot)...)
+			dst = appendSparse(dst, t.rec(slot))
 		}
 	}
 	t.tombs, t.dirty = t.tombs[:0], t.dirty[:0]
@@ -81,7 +83,7 @@ func (t *table) appendDirty(dst []byte, key byte) []byte {
 func (d *grave) append(dst []byte, key byte) []byte {
 	dst = append(dst, tagGrave, key)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(d.at))
-	return append(dst, d.rec...)
+	return appendSparse(dst, d.rec)
 }
 
 // Page is the n-th page of all records, about 256 KiB, possibly empty; more: there is one after it. Takes may lie between the pages of a
@@ -120,7 +122,7 @@ func (t *table) appendPage(dst []byte, key byte, chunk int) []byte {
 	for i := chunk * t.perSlab; i < min(t.used, (chunk+1)*t.perSlab); i++ {
 		if t.flags[i]&isLive != 0 {
 			dst = append(dst, tagRecord, key)
-			dst = append(dst, t.rec(uint32(i))...)
+			dst = appendSparse(dst, t.rec(uint32(i)))
 		}
 	}
 	return dst
@@ -145,10 +147,10 @@ func (m *Memory) Restore(b []byte, stored *Layout) error {
 		if err != nil {
 			return fmt.Errorf("restore windows: %w", err)
 		}
-		if err := walk(entries, stored, func(byte, int, []byte) {}); err != nil {
+		if err := walk(entries, stored, func(byte, int, int64, []byte) {}); err != nil {
 			return fmt.Errorf("restore windows: %w", err)
 		}
-		err = walk(entries, stored, func(tag byte, k int, body []byte) { m.table(k).restore(tag, body, moves[k]) })
+		err = walk(entries, stored, func(tag byte, k int, slice int64, body []byte) { m.table(k).restore(tag, slice, body, moves[k]) })
 		if err != nil {
 			return fmt.Errorf("restore windows: %w", err)
 		}
@@ -172,26 +174,33 @@ func openFrame(b []byte) (entries, rest []byte, err error) {
 	return b[frameHead:end], b[end+frameTail:], nil
 }
 
-func walk(b []byte, stored *Layout, each func(tag byte, key int, body []byte)) error {
+// walk gives the entries of a frame under the layout they were written in: of a record its bytes, of a grave its slice too. What it gives
+// is good until the next.
+func walk(b []byte, stored *Layout, each func(tag byte, key int, slice int64, body []byte)) error {
+	rec := make([]byte, slices.Max(stored.sizes))
 	for len(b) > 0 {
-		if len(b) < 2 || int(b[1]) >= len(Keys) {
+		if len(b) < 2+8 || int(b[1]) >= len(Keys) {
 			return fmt.Errorf("%w: an entry of no key", ErrDamaged)
 		}
-		n := stored.sizes[b[1]]
-		switch b[0] {
-		case tagRecord:
-		case tagTomb:
-			n = 24
-		case tagGrave:
-			n += 8
+		tag, key, slice := b[0], int(b[1]), int64(0)
+		body := rec[:stored.sizes[key]]
+		b = b[2:]
+		switch {
+		case tag == tagTomb && len(b) >= 24:
+			body, b = b[:24], b[24:]
+		case tag == tagRecord || tag == tagGrave:
+			if tag == tagGrave {
+				slice, b = int64(binary.LittleEndian.Uint64(b)), b[8:]
+			}
+			n := readSparse(body, b)
+			if n < 0 {
+				return fmt.Errorf("%w: a record is cut off, or of another layout", ErrDamaged)
+			}
+			b = b[n:]
 		default:
 			return fmt.Errorf("%w: an entry of no kind", ErrDamaged)
 		}
-		if len(b) < 2+n {
-			return fmt.Errorf("%w: an entry is cut off, or of another layout", ErrDamaged)
-		}
-		each(b[0], int(b[1]), b[2:2+n])
-		b = b[2+n:]
+		each(tag, key, slice, body)
 	}
 	return nil
 }
@@ -228,7 +237,7 @@ func (l *Layout) cellFor(c *cell) *cell {
 	return nil
 }
 
-func (t *table) restore(tag byte, body []byte, moves []move) {
+func (t *table) restore(tag byte, slice int64, body []byte, moves []move) {
 	t.loose, t.graves.loose = true, true
 	switch tag {
 	case tagTomb:
@@ -236,8 +245,8 @@ func (t *table) restore(tag byte, body []byte, moves []move) {
 			t.remove(slot)
 		}
 	case tagGrave:
-		d := &grave{id: id(body[8:24]), at: int64(binary.LittleEndian.Uint64(body)), rec: make([]byte, t.size), written: true}
-		copyMoves(d.rec, body[8:], moves)
+		d := &grave{id: id(body[:16]), at: slice, rec: make([]byte, t.size), written: true}
+		copyMoves(d.rec, body, moves)
 		t.graves.bury(d)
 	case tagRecord:
 		h := id(body[:16])

@@ -10,37 +10,54 @@ import (
 	"doorward/rules/geo"
 )
 
+// source is the event and place that values are read from.
+type source struct {
+	event   *event.Event
+	place   geo.Place
+	address string // canonical, once parsed
+	parsed  bool
+}
+
+func (s *source) set(e *event.Event, p geo.Place) { *s = source{event: e, place: p} }
+
+func (s *source) ip() string {
+	if !s.parsed {
+		s.address, s.parsed = canonicalIP(s.event.IP), true
+	}
+	return s.address
+}
+
 // fields are the values of an event that windows can tell apart, by the names that rules use.
-var fields = map[string]func(*event.Event, *geo.Place) string{
-	"account":           func(e *event.Event, _ *geo.Place) string { return string(e.Account) },
-	"device":            func(e *event.Event, _ *geo.Place) string { return e.Device },
-	"user_agent":        func(e *event.Event, _ *geo.Place) string { return e.UserAgent },
-	"session":           func(e *event.Event, _ *geo.Place) string { return e.Session },
-	"language":          func(e *event.Event, _ *geo.Place) string { return e.Language },
-	"timezone":          func(e *event.Event, _ *geo.Place) string { return e.Timezone },
-	"app_version":       func(e *event.Event, _ *geo.Place) string { return e.AppVersion },
-	"method":            func(e *event.Event, _ *geo.Place) string { return e.Method },
-	"reason":            func(e *event.Event, _ *geo.Place) string { return e.Reason },
-	"factor":            func(e *event.Event, _ *geo.Place) string { return e.Factor },
-	"email_domain":      func(e *event.Event, _ *geo.Place) string { return e.EmailDomain },
-	"phone_country":     func(e *event.Event, _ *geo.Place) string { return e.PhoneCountry },
-	"via":               func(e *event.Event, _ *geo.Place) string { return e.Via },
-	"counterparty":      func(e *event.Event, _ *geo.Place) string { return e.Counterparty },
-	"counterparty_kind": func(e *event.Event, _ *geo.Place) string { return e.CounterpartyKind },
-	"transaction":       func(e *event.Event, _ *geo.Place) string { return e.Transaction },
-	"kind":              func(e *event.Event, _ *geo.Place) string { return e.Kind },
-	"direction":         func(e *event.Event, _ *geo.Place) string { return e.Direction },
-	"currency":          func(e *event.Event, _ *geo.Place) string { return e.Currency },
-	"instrument":        func(e *event.Event, _ *geo.Place) string { return e.Instrument },
-	"channel":           func(e *event.Event, _ *geo.Place) string { return e.Channel },
-	"category":          func(e *event.Event, _ *geo.Place) string { return e.Category },
-	"type":              func(e *event.Event, _ *geo.Place) string { return string(e.Type) },
+var fields = map[string]func(*source) string{
+	"account":           func(s *source) string { return string(s.event.Account) },
+	"device":            func(s *source) string { return s.event.Device },
+	"user_agent":        func(s *source) string { return s.event.UserAgent },
+	"session":           func(s *source) string { return s.event.Session },
+	"language":          func(s *source) string { return s.event.Language },
+	"timezone":          func(s *source) string { return s.event.Timezone },
+	"app_version":       func(s *source) string { return s.event.AppVersion },
+	"method":            func(s *source) string { return s.event.Method },
+	"reason":            func(s *source) string { return s.event.Reason },
+	"factor":            func(s *source) string { return s.event.Factor },
+	"email_domain":      func(s *source) string { return s.event.EmailDomain },
+	"phone_country":     func(s *source) string { return s.event.PhoneCountry },
+	"via":               func(s *source) string { return s.event.Via },
+	"counterparty":      func(s *source) string { return s.event.Counterparty },
+	"counterparty_kind": func(s *source) string { return s.event.CounterpartyKind },
+	"transaction":       func(s *source) string { return s.event.Transaction },
+	"kind":              func(s *source) string { return s.event.Kind },
+	"direction":         func(s *source) string { return s.event.Direction },
+	"currency":          func(s *source) string { return s.event.Currency },
+	"instrument":        func(s *source) string { return s.event.Instrument },
+	"channel":           func(s *source) string { return s.event.Channel },
+	"category":          func(s *source) string { return s.event.Category },
+	"type":              func(s *source) string { return string(s.event.Type) },
 	// where the event came from; the country of a transaction is data.country
-	"country":      func(_ *event.Event, p *geo.Place) string { return p.Country },
-	"city":         func(_ *event.Event, p *geo.Place) string { return p.City },
-	"data.country": func(e *event.Event, _ *geo.Place) string { return e.Country },
-	"ip":           func(e *event.Event, _ *geo.Place) string { return canonicalIP(e.IP) },
-	"network":      func(e *event.Event, _ *geo.Place) string { return network(e.IP) },
+	"country":      func(s *source) string { return s.place.Country },
+	"city":         func(s *source) string { return s.place.City },
+	"data.country": func(s *source) string { return s.event.Country },
+	"ip":           func(s *source) string { return s.ip() },
+	"network":      func(s *source) string { return network(s.ip()) },
 }
 
 const extraPrefix = "extra."
@@ -62,12 +79,12 @@ func IsField(name string) bool {
 }
 
 // fieldOf gives the reader of a field; IsField must hold.
-func fieldOf(name string) func(*event.Event, *geo.Place) string {
+func fieldOf(name string) func(*source) string {
 	if f := fields[name]; f != nil {
 		return f
 	}
 	path := strings.Split(strings.TrimPrefix(name, extraPrefix), ".")
-	return func(e *event.Event, _ *geo.Place) string { return extra(e.Extra, path) }
+	return func(s *source) string { return extra(s.event.Extra, path) }
 }
 
 // extra follows path into the fields the contract does not know; what is neither text, number nor bool is no value.
@@ -94,25 +111,26 @@ func extra(m map[string]any, path []string) string {
 }
 
 // keyText is whose record of key this event belongs to; empty: none.
-func keyText(key Key, e *event.Event) string {
+func keyText(key Key, s *source) string {
 	switch key {
 	case Account:
-		return string(e.Account)
+		return string(s.event.Account)
 	case IP:
-		return canonicalIP(e.IP)
+		return s.ip()
 	case Network:
-		return network(e.IP)
+		return network(s.ip())
 	case Device:
-		return e.Device
+		return s.event.Device
 	case Payee:
-		return e.Counterparty
+		return s.event.Counterparty
 	case Instrument:
-		return e.Instrument
+		return s.event.Instrument
 	}
 	return ""
 }
 
-// canonicalIP gives two spellings of one address one text: ::ffff:192.0.2.1 is 192.0.2.1, zones are dropped. Not an address: no value.
+// canonicalIP is the bytes of an address; it gives two spellings of one address the same: ::ffff:192.0.2.1 is 192.0.2.1, zones are
+// dropped. Not an address: no value.
 func canonicalIP(s string) string {
 	a, err := netip.ParseAddr(s)
 	if err != nil {
@@ -123,13 +141,12 @@ func canonicalIP(s string) string {
 }
 
 // network is the /24 of an IPv4 address, the /48 of an IPv6 one: what one subscriber or site usually holds.
-func network(s string) string {
-	b := canonicalIP(s)
-	switch len(b) {
+func network(canonical string) string {
+	switch len(canonical) {
 	case 4:
-		return b[:3]
+		return canonical[:3]
 	case 16:
-		return b[:6]
+		return canonical[:6]
 	}
 	return ""
 }

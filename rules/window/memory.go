@@ -78,7 +78,7 @@ func (m *Memory) Layout() *Layout { return m.layout }
 // occasion is an event as windows of a key take it: at in ms of event time and now the account's newest, or both the slice.
 type occasion struct {
 	event   *event.Event
-	place   geo.Place
+	place   *geo.Place
 	timing  Timing
 	at, now int64
 	values  *values
@@ -89,10 +89,9 @@ func (o *occasion) value(c *cell) uint32 { return o.values.of(c.field) }
 
 // values hashes an event's fields once, when they are first asked for.
 type values struct {
+	source
 	hash  hasher
-	event *event.Event
-	place *geo.Place
-	read  []func(*event.Event, *geo.Place) string
+	read  []func(*source) string
 	h     []uint32
 	ready []bool
 }
@@ -100,7 +99,7 @@ type values struct {
 func (v *values) of(field int) uint32 {
 	if !v.ready[field] {
 		v.ready[field], v.h[field] = true, 0
-		if s := v.read[field](v.event, v.place); s != "" {
+		if s := v.read[field](&v.source); s != "" {
 			v.h[field] = v.hash.short(s)
 		}
 	}
@@ -123,7 +122,7 @@ func (m *Memory) Take(in *Input) *View {
 		if len(m.layout.byKey[k]) == 0 {
 			continue // nothing is remembered per this key
 		}
-		if s := keyText(Keys[k], in.Event); s != "" {
+		if s := keyText(Keys[k], &m.values.source); s != "" {
 			v.ids[k], v.has[k] = m.hash.sum(s), true
 			m.takeAcross(v, k, p)
 		}

@@ -271,20 +271,45 @@ func TestPagesAreBoundedAndComplete(t *testing.T) {
 	}
 }
 
+func TestSparse(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var rec []byte
+		for range rapid.IntRange(0, 6).Draw(t, "parts") {
+			rec = append(rec, make([]byte, rapid.IntRange(0, 40).Draw(t, "zeros"))...)
+			rec = append(rec, rapid.SliceOfN(rapid.Byte(), 0, 20).Draw(t, "bytes")...)
+		}
+		b := appendSparse(nil, rec)
+		back := slices.Repeat([]byte{7}, len(rec))
+		if n := readSparse(back, append(slices.Clone(b), 1, 2, 3)); n != len(b) || !slices.Equal(back, rec) {
+			t.Fatalf("%x came back as %x, %d of %d bytes read", rec, back, n, len(b))
+		}
+		for i := range b {
+			if n := readSparse(back, b[:i]); n >= 0 {
+				t.Fatalf("%d of %d bytes were taken for a record", i, len(b))
+			}
+		}
+	})
+}
+
+// FuzzRestore gives bytes as a frame of their own and as entries inside a sound one.
 func FuzzRestore(f *testing.F) {
 	l, err := NewLayout(everyKind())
 	if err != nil {
 		f.Fatal(err)
 	}
 	g := newFeed(f, 1, everyKind()...)
-	g.take(0, "login.failed", event.Data{IP: "192.0.2.1", Device: "d"})
-	f.Add(g.Dirty(nil))
-	g.takeAt(0, 0, "b", "login.failed", event.Data{IP: "192.0.2.2", Device: "e"}, geo.Place{})
-	f.Add(g.Dirty(nil))
+	for _, account := range []string{"a", "b"} {
+		g.takeAt(0, 0, account, "login.failed", event.Data{IP: "192.0.2.1", Device: "of " + account}, geo.Place{})
+		b := g.Dirty(nil)
+		f.Add(b)
+		f.Add(b[frameHead : len(b)-frameTail])
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m := NewMemory(l, [16]byte{1}, 0, 0, nil)
-		if err := m.Restore(b, nil); err != nil && !errors.Is(err, ErrDamaged) {
-			t.Errorf("error %v is not ErrDamaged", err)
+		for _, frame := range [][]byte{b, endFrame(append(beginFrame(nil), b...), 0)} {
+			if err := m.Restore(frame, nil); err != nil && !errors.Is(err, ErrDamaged) {
+				t.Errorf("error %v is not ErrDamaged", err)
+			}
 		}
 	})
 }

@@ -20,13 +20,13 @@ type View struct {
 func (v *View) begin(in *Input) {
 	m := v.m
 	v.in = in
-	m.values.event, m.values.place = in.Event, &in.Place
+	m.values.set(in.Event, in.Place)
 	clear(m.values.ready)
 	clear(v.noted)
 	clear(v.recs)
 	clear(v.has)
-	v.at.event, v.at.place = in.Event, in.Place
-	v.slice.event, v.slice.place = in.Event, in.Place
+	v.at.event, v.at.place = in.Event, &m.values.place
+	v.slice.event, v.slice.place = in.Event, &m.values.place
 	v.slice.now = m.clock.Load() / 1000
 	v.slice.at = v.slice.now
 }
