@@ -22,7 +22,7 @@ type DB struct {
 	log     *slog.Logger
 	guard   *guard   // nil for scratch
 	numbers *numbers // nil for scratch; used by the committer only
-	lock    *os.File // nil for scratch
+	lock    *os.File // of the directory
 
 	intake   sync.RWMutex // held to send a request; taken whole to close
 	closing  bool         // guarded by intake

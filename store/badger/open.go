@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"doorward/store"
 
@@ -23,7 +24,10 @@ func Create(cfg Config) (*DB, error) {
 	if len(found) > 0 {
 		return nil, fmt.Errorf("making a store: %s is not empty (it holds %s); name another directory", cfg.Dir, found[0])
 	}
-	if err := os.MkdirAll(cfg.state(), 0o700); err != nil {
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("making a store: %w", err)
+	}
+	if err := os.Mkdir(cfg.state(), 0o700); err != nil { // not MkdirAll: of two at once one fails here
 		return nil, fmt.Errorf("making a store: %w", err)
 	}
 	guard, err := newGuard(cfg)
@@ -121,23 +125,41 @@ func sameStore(dir string, b *badgerdb.DB, p plate) error {
 }
 
 // OpenScratch opens, or makes, a database that can be rebuilt from elsewhere (store/history): not synced, without plate, guard and commit
-// numbers. An error that wraps ErrDamaged means that deleting the directory is safe and all that is to be done.
+// numbers. ErrDamaged means that deleting the directory is safe and all that is to be done; store.ErrForeign that it is somebody else's.
 func OpenScratch(dir string, log *slog.Logger) (*DB, error) {
 	cfg := Config{Dir: dir, Log: log}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making %s: %w", dir, err)
 	}
-	opts := scratchOptions(dir, cfg.log())
-	if _, err := os.Stat(filepath.Join(dir, "MANIFEST")); err == nil {
-		if err := checkTables(opts); err != nil {
-			return nil, fmt.Errorf("%w: %s: %w", ErrDamaged, dir, err)
-		}
-	}
-	b, err := openFiles(dir, opts)
+	lock, err := hold(dir)
 	if err != nil {
 		return nil, err
 	}
-	return newDB(cfg, b, nil, nil), nil
+	b, err := openScratchHeld(cfg)
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	d := newDB(cfg, b, nil, nil)
+	d.lock = lock
+	return d, nil
+}
+
+func openScratchHeld(cfg Config) (*badgerdb.DB, error) {
+	found, err := contents(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	opts := scratchOptions(cfg.state(), cfg.log())
+	switch {
+	case len(found) == 0:
+	case !slices.Contains(found, filepath.Base(opts.Dir)):
+		return nil, fmt.Errorf("%w: %s holds %s; name another directory", store.ErrForeign, cfg.Dir, found[0])
+	default:
+		if err := checkTables(opts); err != nil {
+			return nil, damaged(cfg.Dir, err)
+		}
+	}
+	return openFiles(cfg.Dir, opts)
 }
 
 // openFiles opens Badger's own files. Damaged ones make it panic rather than return; a panic of this goroutine becomes an error here,
@@ -148,11 +170,7 @@ func openFiles(dir string, opts badgerdb.Options) (b *badgerdb.DB, err error) {
 			b, err = nil, damaged(dir, fmt.Errorf("badger: %v", r))
 		}
 	}()
-	b, err = badgerdb.Open(opts)
-	switch {
-	case errors.Is(err, unix.EWOULDBLOCK):
-		return nil, inUse(dir)
-	case err != nil:
+	if b, err = badgerdb.Open(opts); err != nil {
 		return nil, damaged(dir, err)
 	}
 	return b, nil
@@ -169,19 +187,17 @@ func hold(dir string) (*os.File, error) {
 	case err == nil:
 		return f, nil
 	case errors.Is(err, unix.EWOULDBLOCK):
-		return nil, errors.Join(inUse(dir), f.Close())
+		err = fmt.Errorf("%w: %s is open in another doorward; stop that one, or use its commands while it runs", store.ErrInUse, dir)
+		return nil, errors.Join(err, f.Close())
 	}
 	return nil, errors.Join(fmt.Errorf("locking %s: %w", dir, err), f.Close())
-}
-
-func inUse(dir string) error {
-	return fmt.Errorf("%w: %s is open in another doorward; stop that one, or use its commands while it runs", store.ErrInUse, dir)
 }
 
 // ErrDamaged says that the files of the store are damaged, or that commits which were acknowledged are missing from them.
 var ErrDamaged = errors.New("store: damaged")
 
+// damaged says what to do. A start on an empty store loses what only the store has: states, factors, recoveries, the journal.
 func damaged(dir string, err error) error {
-	return fmt.Errorf("%w: %s: %w; `doorward store verify --store %s` names the damaged files; restore a backup, or start with an empty "+
-		"store and let the topics fill it", ErrDamaged, dir, err, dir)
+	return fmt.Errorf("%w: %s: %w; `doorward store verify --store %s` names the damaged files; restore a backup of the store",
+		ErrDamaged, dir, err, dir)
 }

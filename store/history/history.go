@@ -25,8 +25,8 @@ type Store struct {
 	keep   time.Duration
 }
 
-// ErrRebuild says that the directory is damaged or holds something else; delete it, and the reader fills it again from the topics.
-var ErrRebuild = errors.New("history: damaged; deleting its directory is safe, it is filled again from the topics")
+// ErrRebuild says that the database is damaged or of another layout; delete its directory, and the reader fills it again from the topics.
+var ErrRebuild = errors.New("history: deleting its directory is safe, it is filled again from the topics")
 
 // layout is the format of this database; another one is rebuilt rather than converted.
 const layout = "history 1"
@@ -63,7 +63,7 @@ func (s *Store) checkLayout(ctx context.Context, dir string) error {
 	empty := v[0] == nil
 	err = s.engine.Scan(ctx, nil, nil, false, func(_, _ []byte) bool { empty = false; return false })
 	if err != nil || !empty {
-		return fmt.Errorf("%w: %s holds another database", ErrRebuild, dir)
+		return errors.Join(fmt.Errorf("%w: %s holds another database or another layout", ErrRebuild, dir), err)
 	}
 	_, err = s.engine.Commit(ctx, &store.Batch{Shard: store.NoShard, Put: []store.Pair{{Key: layoutKey, Value: []byte(layout)}}})
 	if err != nil {
