@@ -1,0 +1,112 @@
+package console
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"doorward/auth/staff"
+	"doorward/auth/web"
+)
+
+// view is how a browser likes its pages: kept in a cookie of its own, as it is no secret and outlives sessions.
+type view struct {
+	zone    *time.Location
+	dense   bool
+	keysOff bool
+}
+
+const viewCookie = "doorward-console-view"
+
+// readView reads the cookie; whatever is wrong in it is the default.
+func readView(r *http.Request) view {
+	v := view{zone: time.UTC}
+	c, err := r.Cookie(viewCookie)
+	if err != nil || len(c.Value) > 200 {
+		return v
+	}
+	q, err := url.ParseQuery(c.Value)
+	if err != nil {
+		return v
+	}
+	if l, ok := zone(q.Get("zone")); ok {
+		v.zone = l
+	}
+	v.dense, v.keysOff = q.Get("dense") == "1", q.Get("keys") == "0"
+	return v
+}
+
+// zone reads the IANA name of a time zone.
+func zone(name string) (*time.Location, bool) {
+	if name == "" || name == "Local" || len(name) > 64 || strings.ContainsAny(name, "\\.") {
+		return nil, false
+	}
+	l, err := time.LoadLocation(name)
+	return l, err == nil
+}
+
+func (v view) cookie(secure bool) *http.Cookie {
+	q := url.Values{"zone": {v.zone.String()}}
+	if v.dense {
+		q.Set("dense", "1")
+	}
+	if v.keysOff {
+		q.Set("keys", "0")
+	}
+	return &http.Cookie{Name: viewCookie, Value: q.Encode(), Path: "/", MaxAge: 365 * 24 * 3600, Secure: secure, HttpOnly: true,
+		SameSite: http.SameSiteLaxMode}
+}
+
+// chrome is what the top and foot of every page show.
+type chrome struct {
+	Me      string
+	Section string
+	Dense   bool
+	KeysOff bool
+	Zone    string
+	Now     time.Time
+	Audit   bool
+	Manage  bool
+	Keys    []key
+}
+
+// key is a key that works on a page, and the text that says what it does.
+type key struct {
+	Keys []string
+	Text string
+}
+
+// keysOf are the keys that work on each page, and only those; the script reads none of this, the foot and the settings show it.
+var keysOf = map[string][]key{
+	"queue": {{[]string{"j", "k"}, "key.move"}, {[]string{"o"}, "key.open"}, {[]string{"c", "1", "Enter"}, "key.confirm"}, {[]string{"f"}, "key.false"},
+		{[]string{"w"}, "key.owner"}, {[]string{"l"}, "key.limit"}, {[]string{"/"}, "key.find"}},
+	"case": {{[]string{"c", "1", "Enter"}, "key.confirm"}, {[]string{"f"}, "key.false"}, {[]string{"w"}, "key.owner"}, {[]string{"l"}, "key.limit"},
+		{[]string{"n"}, "key.note"}, {[]string{"g", "q"}, "key.queue"}, {[]string{"/"}, "key.find"}},
+	"": {{[]string{"g", "q"}, "key.queue"}, {[]string{"g", "r"}, "key.rules"}, {[]string{"g", "o"}, "key.journal"}, {[]string{"/"}, "key.find"}},
+}
+
+// show renders a page with the top and foot of the site; nobody signed in has neither.
+func (c *Console) show(rq *request, page, section string, status int, body any) error {
+	p := web.Page{Template: page, Status: status, Body: body, Error: status == http.StatusUnprocessableEntity}
+	if rq.me.Name != "" {
+		p.Chrome = c.chromeOf(rq, page, section)
+	}
+	return c.site.Show(rq.w, rq.Request, p)
+}
+
+func (c *Console) chromeOf(rq *request, page, section string) *chrome {
+	keys, ok := keysOf[page]
+	if !ok {
+		keys = keysOf[""]
+	}
+	now := c.now(rq)
+	return &chrome{Me: rq.me.Name, Section: section, Dense: rq.view.dense, KeysOff: rq.view.keysOff, Zone: c.say(rq).Zone(now), Now: now,
+		Audit: staff.Can(rq.me.Role, staff.Audit), Manage: staff.Can(rq.me.Role, staff.Manage), Keys: keys}
+}
+
+// now is the time in the reader's zone.
+func (c *Console) now(rq *request) time.Time { return c.Now().In(rq.view.zone) }
+
+// say is the voice in the reader's language.
+func (c *Console) say(rq *request) *web.Say { return c.site.Say(c.site.Lang(rq.Request)) }
