@@ -97,8 +97,8 @@ func (c *Client) probe(ctx context.Context) error {
 				worst = err
 			}
 		}
-		if worst.Step == stepSignIn && !transient(worst.Err) {
-			break // a refused password stays refused, and some brokers lock the user after a few
+		if worst.Step == stepTLS || worst.Step == stepSignIn && !transient(worst.Err) {
+			break // what is wrong there stays wrong, and some brokers lock a user after a few wrong passwords
 		}
 	}
 	return worst
@@ -134,7 +134,10 @@ func (c *Client) probeOne(ctx context.Context, broker string) *ConnectError {
 		t := c.tls.Clone()
 		t.ServerName = host
 		secure := tls.Client(plain, t)
-		if err := secure.HandshakeContext(ctx); err != nil {
+		hands, cancel := context.WithTimeout(ctx, dialTime)
+		err := secure.HandshakeContext(hands)
+		cancel()
+		if err != nil {
 			return fail(stepTLS, err, tlsAdvice(err))
 		}
 		stream = secure

@@ -88,8 +88,11 @@ func refusedByGroup(err error) bool {
 func (c *Client) generation(ctx context.Context, gen *kafka.Generation, run RunShard) {
 	shards := c.assigned(gen)
 	if len(shards) == 0 {
-		c.cfg.Log.Warn("kafka: no shard is ours: another member of the group holds the store; waiting for it to leave",
-			"group", c.cfg.Group, "holds_store", c.cfg.Store != "")
+		why := "another member of the group holds a store and serves it"
+		if c.cfg.Store == "" {
+			why = "this process holds no store"
+		}
+		c.cfg.Log.Warn("kafka: no shard is ours, waiting", "group", c.cfg.Group, "why", why)
 	} else {
 		c.served(time.Now())
 		c.cfg.Log.Info("kafka: shards assigned", "group", c.cfg.Group, "generation", gen.ID, "shards", shards)
@@ -255,9 +258,7 @@ func (c *Client) watch(ctx context.Context, stop context.CancelCauseFunc) {
 		}
 		for _, t := range c.cfg.Inputs {
 			if n := counts[t]; n > 0 && n != was {
-				err := &PartitionsError{Topic: t, Have: n, Was: was}
-				c.cfg.Log.Error("kafka: stopping", "err", err)
-				stop(err)
+				stop(&PartitionsError{Topic: t, Have: n, Was: was})
 				return
 			}
 		}
