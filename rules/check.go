@@ -16,8 +16,7 @@ type checker struct {
 	rule  *Rule
 	pool  *pool
 	say   func(n ast.Node, suggestion, message string)
-	facts []int  // slots that the rule reads
-	whole string // the condition's text, for place keeping
+	facts []int // slots that the rule reads
 }
 
 func (c *checker) wrong(n ast.Node, suggestion, format string, args ...any) {
@@ -122,7 +121,7 @@ func (c *checker) value(n ast.Node) value {
 	case *ast.BuiltinNode:
 		c.wrong(n, nearest(n.Name, functionNames), "unknown function %q", n.Name)
 	case *ast.ConditionalNode:
-		c.wrong(n, "", "there is no if in conditions: write two rules, or and / or / not")
+		c.wrong(n.Cond, "", "there is no if in conditions: write two rules, or and / or / not")
 	default:
 		c.wrong(n, "", "conditions hold constants, facts, window functions, comparisons, and / or / not; not %s", n.String())
 	}

@@ -183,7 +183,11 @@ func (c *checker) possible(n *ast.BinaryNode, right ast.Node, op string, negated
 			c.wrong(nodes[i], "", "%q is not a country code of two capital letters, such as \"SG\"", s)
 			return false
 		case values != nil && (op == "==" || op == "!=" || op == "in") && !slices.Contains(values, s):
-			c.wrong(nodes[i], quoted(nearest(s, values)), "%s is never %q: it is one of %s", a.text, s, strings.Join(values[:min(len(values), 8)], ", "))
+			some := strings.Join(values[:min(len(values), 8)], ", ")
+			if len(values) > 8 {
+				some += ", ..."
+			}
+			c.wrong(nodes[i], quoted(nearest(s, values)), "%s is never %q: it is one of %s", a.text, s, some)
 			return false
 		}
 	}

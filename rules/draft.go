@@ -136,7 +136,7 @@ func (d *draft) on(v ast.Node) {
 		at := d.src.item(v, i)
 		switch {
 		case len(matching(name)) == 0:
-			d.wrong(at, nearest(name, typeNames), "unknown event type %q", name)
+			d.wrong(at, nearest(name, typeWords), "unknown event type %q", name)
 		case slices.Contains(d.On, event.Type(name)):
 			d.wrong(at, "", "event type %q stands twice", name)
 		default:

@@ -112,10 +112,6 @@ func (l *loader) file(src *source) {
 		return
 	}
 	for _, doc := range f.Docs {
-		if refused := marked(doc); refused != nil {
-			l.say(src.error(src.node(refused), "", "anchors (&), aliases (*), tags (!) and merge keys (<<) are refused: write the value out"))
-			continue
-		}
 		switch body := doc.Body.(type) {
 		case nil, *ast.CommentGroupNode, *ast.NullNode:
 		case *ast.SequenceNode:
@@ -136,7 +132,11 @@ func parse(src *source) (f *ast.File, wrong *Error) {
 			wrong = src.error(0, "", "the file is not YAML that can be read: %v", r)
 		}
 	}()
-	f, err := parser.ParseBytes([]byte(src.text), 0)
+	tokens, wrong := src.tokens()
+	if wrong != nil {
+		return nil, wrong
+	}
+	f, err := parser.Parse(tokens, 0)
 	if err == nil {
 		return f, nil
 	}
@@ -146,28 +146,6 @@ func parse(src *source) (f *ast.File, wrong *Error) {
 		return nil, src.error(src.offset(p.Line, p.Column), "", "not YAML: %s", at.GetMessage())
 	}
 	return nil, src.error(0, "", "not YAML: %s", strings.SplitN(err.Error(), "\n", 2)[0])
-}
-
-// marked finds an anchor, an alias, a tag or a merge key, none of which a rule needs.
-func marked(n ast.Node) ast.Node {
-	f := &finder{}
-	ast.Walk(f, n)
-	return f.found
-}
-
-type finder struct{ found ast.Node }
-
-func (f *finder) Visit(n ast.Node) ast.Visitor {
-	switch n.(type) {
-	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode, *ast.MergeKeyNode, *ast.DirectiveNode:
-		if f.found == nil {
-			f.found = n
-		}
-	}
-	if f.found != nil {
-		return nil
-	}
-	return f
 }
 
 func (l *loader) rule(src *source, v ast.Node) {

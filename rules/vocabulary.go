@@ -91,6 +91,10 @@ var typeNames = func() []string {
 	return all
 }()
 
+// typeWords are what may stand for types, for suggestions.
+var typeWords = append(slices.Clone(typeNames), "login.*", "login.mfa.*", "session.*", "account.*", "account.password.*", "account.payee.*",
+	"transaction.*", "report.*")
+
 func factNamed(name string) (fact, bool) {
 	i := slices.IndexFunc(names, func(f fact) bool { return f.name == name })
 	if i < 0 {

@@ -112,6 +112,14 @@ func (c *checker) window(f function, n *ast.CallNode) (window.Spec, bool) {
 			c.wrong(last.node, `"10m", "24h" or "7d"`, "%v", err)
 			return spec, false
 		}
+		longest := window.MaxSpan
+		if spec.Key != window.Account {
+			longest = window.MaxSpanAcross
+		}
+		if d > longest {
+			c.wrong(last.node, quoted(window.SpanText(longest)), "%s per %s looks back %s at most", f.name, spec.Key, window.SpanText(longest))
+			return spec, false
+		}
 		spec.Span, args = d, args[:len(args)-1]
 	}
 	if !c.typesOf(f, n, args, &spec) {
@@ -196,7 +204,7 @@ func (c *checker) typesOf(f function, n *ast.CallNode, args []argument, spec *wi
 	for _, a := range args {
 		all, unknown := types(a.text)
 		if unknown != "" || len(all) == 0 {
-			c.wrong(a.node, quoted(nearest(unknown, typeNames)), "unknown event type %q", unknown)
+			c.wrong(a.node, quoted(nearest(unknown, typeWords)), "unknown event type %q", unknown)
 			ok = false
 			continue
 		}
