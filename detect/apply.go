@@ -79,7 +79,7 @@ func (v *Evaluator) afterAct(act auth.Act, before, after auth.Account) (auth.Acc
 	}
 	v.openWayBack(act.At, before, after)
 	if kind := noticeOf(before, after); kind != "" {
-		due := notice.Due{ID: causeID("notice", act.ID), Kind: kind, Reason: after.Reason, At: act.At, Until: after.Until}
+		due := notice.Due{ID: CauseID("notice", act.ID), Kind: kind, Reason: after.Reason, At: act.At, Until: after.Until}
 		if kind == notice.Locked || kind == notice.Limited {
 			due.Recovery = after.Recovery
 		}
@@ -190,6 +190,6 @@ func (v *Evaluator) report(act auth.Act, kind event.Type) {
 	}
 	e := event.Event{ID: act.ID, Source: source + "/portal", Type: kind, Account: act.Account, Time: act.At.UTC().Truncate(time.Millisecond)}
 	e.RefersTo = act.RefersTo
-	v.owed.rows = append(v.owed.rows, outbox.Row{ID: causeID("report", act.ID), Topic: v.config.Reports, Partition: v.config.Shard,
+	v.owed.rows = append(v.owed.rows, outbox.Row{ID: CauseID("report", act.ID), Topic: v.config.Reports, Partition: v.config.Shard,
 		Key: []byte(act.Account), Value: event.Encode(&e), Headers: headers("content-type", "application/cloudevents+json")})
 }

@@ -180,7 +180,7 @@ func (s *Shard) putOutcomes(b *store.Batch) error {
 
 // DecisionKey is where the answer to POST /v1/decide for an event is kept.
 func DecisionKey(e EventRef) []byte {
-	return store.Key(store.KindDecision, causeID("decision", e.Source, e.ID))
+	return store.Key(store.KindDecision, CauseID("decision", e.Source, e.ID))
 }
 
 func (s *Shard) putEntries(b *store.Batch) error {

@@ -128,7 +128,7 @@ func (v *Evaluator) openWayBack(at time.Time, before, after auth.Account) {
 // dueOf is what the owner is to be told of a verdict.
 func dueOf(f *rules.Facts, after auth.Account, verdict Verdict) notice.Due {
 	e := f.Event
-	d := notice.Due{ID: causeID("notice", verdict.cause()), Kind: notice.WasThisYou, Reason: verdict.Reason, Finding: verdict.cause(),
+	d := notice.Due{ID: CauseID("notice", verdict.cause()), Kind: notice.WasThisYou, Reason: verdict.Reason, Finding: verdict.cause(),
 		At: e.Time, Until: after.Until, EventType: string(e.Type), UserAgent: e.UserAgent, City: f.Place.City, Country: f.Place.Country,
 		Amount: e.Amount, Currency: e.Currency}
 	switch verdict.Response {

@@ -96,7 +96,7 @@ func (v *Evaluator) journal(at time.Time, by string, before, after auth.Account,
 		At: at, Kind: journal.StateChanged, Account: string(after.ID), By: by, Cause: cause, From: string(before.State), To: string(after.State),
 		Version: after.Version, Shard: v.config.Shard, Sequence: v.sequence, Reason: after.Reason.Code,
 	})
-	id := causeID("state", string(after.ID), decimal(after.Version))
+	id := CauseID("state", string(after.ID), decimal(after.Version))
 	row, err := cloudEvent(TopicState, id, after.ID, at, after.Record())
 	if err != nil {
 		v.owed.fail(err)

@@ -7,9 +7,9 @@ import (
 	"doorward/rules/event"
 )
 
-// causeID is the id of something that a cause brings about: the same cause, the same id, in every replay and redelivery. 128 bits of
+// CauseID is the id of something that a cause brings about: the same cause, the same id, in every replay and redelivery. 128 bits of
 // SHA-256 over the kind and the parts, each ended by a zero byte, which no part contains.
-func causeID(kind string, parts ...string) string {
+func CauseID(kind string, parts ...string) string {
 	h := sha256.New()
 	for _, p := range append([]string{"doorward", kind}, parts...) {
 		h.Write([]byte(p))
@@ -19,4 +19,4 @@ func causeID(kind string, parts ...string) string {
 }
 
 // FindingID is the id of the finding of a rule about an event: not of the rule's version, not of the offset (DESIGN, "Events in").
-func FindingID(rule string, e *event.Event) string { return causeID("finding", rule, e.Source, e.ID) }
+func FindingID(rule string, e *event.Event) string { return CauseID("finding", rule, e.Source, e.ID) }

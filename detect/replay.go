@@ -10,6 +10,7 @@ import (
 	"doorward/rules/event"
 	"doorward/rules/geo"
 	"doorward/rules/window"
+	"doorward/store/journal"
 )
 
 // ReplayConfig is what a Replay is made with.
@@ -157,6 +158,7 @@ type Explanation struct {
 	Repeat   bool
 	Rules    []rules.Explained
 	Findings []Finding
+	Entries  []journal.Entry
 	Verdict  Verdict
 	Before   auth.Account
 	After    auth.Account
@@ -180,6 +182,6 @@ func (v *Evaluator) explain(e *event.Event) (Explanation, error) {
 		return x, fmt.Errorf("explain: %w", err)
 	}
 	v.journal(e.Time, by(x.Verdict), x.Before, x.After, x.Verdict.cause())
-	x.Findings = v.owed.findings
+	x.Findings, x.Entries = v.owed.findings, v.owed.entries
 	return x, v.owed.err
 }

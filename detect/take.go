@@ -174,7 +174,7 @@ func (s *Shard) bury(it *item) error {
 	r := it.record
 	s.evaluator.counts.Dead++
 	s.evaluator.sequence++
-	id := causeID("dead", r.Topic, strconv.Itoa(r.Partition), strconv.FormatInt(r.Offset, 10))
+	id := CauseID("dead", r.Topic, strconv.Itoa(r.Partition), strconv.FormatInt(r.Offset, 10))
 	m := s.config.DeadLetter(*r, string(it.poison.Code), it.poison.Error())
 	row := outbox.Row{ID: id, Topic: m.Topic, Partition: m.Partition, Key: m.Key, Value: m.Value}
 	for _, h := range m.Headers {

@@ -1,0 +1,53 @@
+package detect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"doorward/rules/event"
+	"doorward/rules/window"
+)
+
+// ErrServed says that a store has taken in live events already: history can't be put before them.
+var ErrServed = errors.New("this store has served already; history goes into a new one")
+
+// BeginBackfill loads a shard that has not served yet, for Backfill. Run must not be called on it.
+func (s *Shard) BeginBackfill(ctx context.Context) error {
+	if err := s.load(ctx); err != nil {
+		return fmt.Errorf("shard %d: %w", s.n, err)
+	}
+	if len(s.progress.Positions) > 0 {
+		return ErrServed
+	}
+	s.begin()
+	return nil
+}
+
+// Backfill puts an event of the past into the shard's windows. It decides nothing: no rule is evaluated, nobody is told.
+func (s *Shard) Backfill(ctx context.Context, e *event.Event) error {
+	v := s.evaluator
+	v.sequence++
+	a, err := v.accounts.get(e.Account)
+	if err != nil || v.seen.add(v.seen.hash(e)) {
+		return err
+	}
+	v.memory.Take(&window.Input{Event: e, Place: v.config.Place(e), Sequence: v.sequence})
+	if after, touched := remember(a, e); touched {
+		after.Sequence = v.sequence
+		v.settle(a, after)
+	}
+	if s.taken.bytes += s.checkpoint.recordBytes; s.taken.bytes < maxBatchBytes {
+		return nil
+	}
+	return s.EndBackfill(ctx)
+}
+
+// EndBackfill commits what Backfill has put in.
+func (s *Shard) EndBackfill(ctx context.Context) error {
+	if err := s.commit(ctx); err != nil {
+		return fmt.Errorf("shard %d: %w", s.n, err)
+	}
+	s.begin()
+	return nil
+}
