@@ -27,8 +27,8 @@ func (w *world) pay(now time.Time, p *person, s seat, r *rand.Rand, pay payment)
 		p.balance -= pay.amount
 	}
 	after := p.balance
-	w.events++ // a transaction's id is no event's
-	transaction := fmt.Sprintf("tx%d", w.events)
+	w.transactions++
+	transaction := fmt.Sprintf("%s-%d", w.till, w.transactions)
 	fill := func(d *event.Data) {
 		d.Transaction, d.Kind, d.Direction = transaction, pay.kind, "out"
 		d.Amount, d.HasAmount, d.Currency = pay.amount, true, p.home.currency

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"strconv"
 	"time"
 )
 
@@ -67,7 +68,7 @@ func (s *Simulation) Events() iter.Seq[Generated] {
 func (s *Simulation) Live(start time.Time, perSecond float64) iter.Seq[Generated] {
 	return func(yield func(Generated) bool) {
 		w := s.world()
-		w.source += "/live"
+		w.tell("live/" + strconv.FormatInt(start.UnixMilli(), 10))
 		r := rand.New(rand.NewPCG(s.config.Seed, ^uint64(0)))
 		const eventsPerVisit = 3
 		var visit func(now time.Time)

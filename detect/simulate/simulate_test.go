@@ -34,6 +34,7 @@ func check(t *testing.T, all []Generated) []*event.Event {
 	t.Helper()
 	var before time.Time
 	ids := make(map[string]bool)
+	requested := make(map[string]bool)
 	decoded := make([]*event.Event, len(all))
 	for i, g := range all {
 		e, err := event.DecodeLine(g.Event)
@@ -50,6 +51,8 @@ func check(t *testing.T, all []Generated) []*event.Event {
 			t.Fatalf("identity %q stands twice", e.Identity())
 		case !event.Known(e.Type):
 			t.Fatalf("type %q is not of the contract", e.Type)
+		case e.Type == "transaction.requested" && requested[e.Transaction]:
+			t.Fatalf("transaction %q is asked for twice", e.Transaction)
 		case bytes.ContainsRune(g.Event, '\n'):
 			t.Fatalf("%q is not one line", g.Event)
 		case e.IP != "" && !documentation(e.IP):
@@ -59,6 +62,9 @@ func check(t *testing.T, all []Generated) []*event.Event {
 		}
 		before = g.At
 		ids[e.Identity()] = true
+		if e.Type == "transaction.requested" {
+			requested[e.Transaction] = true
+		}
 	}
 	return decoded
 }

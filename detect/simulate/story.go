@@ -17,7 +17,7 @@ func (s *Simulation) Story(kind, account string, start time.Time) ([]Generated, 
 	if scenario == nil {
 		return nil, fmt.Errorf("simulate: no attack is called %q: choose of %s", kind, strings.Join(Kinds(), ", "))
 	}
-	w, victim := s.stage(account, "/story/", start)
+	w, victim := s.stage(account, "story", start)
 	a := &attack{w: w, victim: victim, r: rand.New(rand.NewPCG(s.config.Seed, uint64(start.UnixMilli())))}
 	w.label = kind
 	w.at(start, func(now time.Time) { scenario(a, now) })
@@ -31,7 +31,7 @@ func (s *Simulation) Story(kind, account string, start time.Time) ([]Generated, 
 // Life makes what the account's owner did in the time before until: visits from home with both devices, payments in known shops. The first
 // event lies at most span before until, the last before it.
 func (s *Simulation) Life(account string, until time.Time, span time.Duration) []Generated {
-	w, p := s.stage(account, "/life/", until)
+	w, p := s.stage(account, "life", until)
 	r := rand.New(rand.NewPCG(s.config.Seed, uint64(until.UnixMilli())+1))
 	const visits = 6
 	for i := range visits {
@@ -53,7 +53,7 @@ func (s *Simulation) Life(account string, until time.Time, span time.Duration) [
 // stage is the world with the account in it, its events under a source of their own.
 func (s *Simulation) stage(account, what string, at time.Time) (*world, *person) {
 	w := s.world()
-	w.source += fmt.Sprintf("%s%08x/%d", what, w.draw(account, 0).Uint32(), at.UnixMilli())
+	w.tell(fmt.Sprintf("%s/%08x/%d", what, w.draw(account, 0).Uint32(), at.UnixMilli()))
 	p := w.byID[account]
 	if p == nil {
 		p = w.settle(account)

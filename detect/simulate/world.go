@@ -14,15 +14,17 @@ import (
 
 // world is everybody, and what they are about to do.
 type world struct {
-	seed   uint64
-	source string
-	people []*person
-	byID   map[string]*person
-	agenda agenda
-	label  string // of the step under way; what it plans inherits it
-	events int    // made so far
-	steps  int    // planned so far
-	out    []*made
+	seed         uint64
+	source       string
+	till         string // begins the ids of transactions, as those of events stand under the source
+	people       []*person
+	byID         map[string]*person
+	agenda       agenda
+	label        string // of the step under way; what it plans inherits it
+	events       int    // made so far
+	transactions int    // made so far
+	steps        int    // planned so far
+	out          []*made
 }
 
 // made is an event and its label.
@@ -45,7 +47,15 @@ func (s *Simulation) world() *world {
 }
 
 func newWorld(seed uint64) *world {
-	return &world{seed: seed, source: "/simulate/" + strconv.FormatUint(seed, 10), byID: make(map[string]*person)}
+	w := &world{seed: seed, source: "/simulate", byID: make(map[string]*person)}
+	w.tell(strconv.FormatUint(seed, 10))
+	return w
+}
+
+// tell puts the events to come under a source of their own, so that their ids can be counted from 1.
+func (w *world) tell(what string) {
+	w.source += "/" + what
+	w.till = fmt.Sprintf("tx-%08x", w.draw(w.source, 0).Uint32())
 }
 
 // step is something that will happen at a time.
