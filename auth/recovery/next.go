@@ -79,6 +79,7 @@ type Effect struct {
 
 // Next is a recovery after an input. It is total: every input in every state gives a recovery and says what follows. now is Flow's clock.
 func Next(r Recovery, in Input, now time.Time) (Recovery, []Effect) {
+	before := r
 	r = r.clone()
 	switch in.Kind {
 	case inputApplied, inputRefused:
@@ -97,12 +98,24 @@ func Next(r Recovery, in Input, now time.Time) (Recovery, []Effect) {
 	case in.Kind == InputGiveUp:
 		return giveUp(r, in)
 	}
-	steps := Demand(r.known(in.Facts, now))
-	if step := r.current(steps, now); !accepts(step, in.Kind) {
-		return r, refuse(RefusedStep)
-	} else {
-		return r.take(step, in, now)
+	r = r.lapse(now)
+	step := r.current(Demand(r.known(in.Facts, now)), now)
+	if !accepts(step, in.Kind) {
+		return before, refuse(RefusedStep)
 	}
+	next, effects := r.take(step, in, now)
+	if effects[0].Kind == Refuse {
+		return before, effects
+	}
+	return next, effects
+}
+
+// lapse begins anew when nobody came back after a wait.
+func (r Recovery) lapse(now time.Time) Recovery {
+	if !r.Hold.IsZero() && !now.Before(r.Hold.Add(HeldLife)) {
+		r.Status, r.Hold, r.Proofs, r.Reviews = Proving, time.Time{}, nil, nil
+	}
+	return r
 }
 
 func refuse(why Refused) []Effect { return []Effect{{Kind: Refuse, Why: why}} }

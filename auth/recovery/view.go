@@ -154,6 +154,8 @@ func (s *situation) view(now time.Time) View {
 	if v.Status == Applying || v.Status == Finished {
 		return v
 	}
+	s.r = s.r.lapse(now)
+	v.Status, v.Hold, v.Reviewed = s.r.Status, s.r.Hold, s.r.Reviews
 	steps := Demand(s.r.known(s.facts, now))
 	v.Current = s.r.current(steps, now)
 	for _, step := range steps {
