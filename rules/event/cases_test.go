@@ -42,6 +42,15 @@ func labels(n int) string {
 	return `"labels":{` + strings.Join(members, ",") + `}`
 }
 
+// manyMembers is n further members x0, x1, ...
+func manyMembers(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString(`,"x` + strconv.Itoa(i) + `":` + strconv.Itoa(i))
+	}
+	return b.String()
+}
+
 type verdict struct {
 	name  string
 	line  string
@@ -65,6 +74,7 @@ var verdicts = []verdict{
 	{name: "null data", line: sample("data", "null")},
 	{name: "unknown type, any fields", line: typed("partner.joined", `"kind":"gold","method":"pigeon"`)},
 	{name: "extension attribute", line: sample("partitionkey", `"acct-1"`, "sequence", "7", "x", `{"a":[1,{"b":null}]}`)},
+	{name: "many extensions", line: sample("x", `1`+manyMembers(40))},
 	{name: "unset attributes", line: sample("recordedtime", "null", "datacontenttype", "null", "traceparent", "null")},
 	{name: "unset fields", line: data(`"ip":null,"amount":null,"geo":null,"labels":null,"method":null,"x":null`)},
 	{name: "empty fields", line: data(`"ip":"","currency":"","country":"","method":"","device":""`)},
@@ -117,6 +127,7 @@ var verdicts = []verdict{
 	{name: "attribute twice", line: sample("x", `1,"id":"e2"`), code: BadJSON, blind: blindKeys},
 	{name: "attribute twice by an escape", line: sample("x", `1,"\u0069d":"e2"`), code: BadJSON, blind: blindKeys},
 	{name: "extension twice", line: sample("x", `1,"x":2`), code: BadJSON, blind: blindKeys},
+	{name: "one of many extensions twice", line: sample("x", `1`+manyMembers(40)+`,"x20":1`), code: BadJSON, blind: blindKeys},
 	{name: "data twice", line: sample("data", `{},"data":{}`), code: BadJSON, blind: blindKeys},
 	{name: "field twice", line: data(`"amount":1,"amount":1`), code: BadJSON, blind: blindKeys},
 	{name: "unset field twice", line: data(`"amount":null,"amount":1`), code: BadJSON, blind: blindKeys},
