@@ -201,6 +201,8 @@ func TestSequence(t *testing.T) {
 		{"fires again", []string{"a@0", "c.x@1", "d@2", "d@3"}, 1},
 		{"equal times", []string{"a@0", "c.x@0", "d@0"}, 1},
 		{"late last", []string{"a@0", "c.x@1", "x@9", "d@2"}, 1},
+		{"late last, after the first of two middles", []string{"a@0", "c.x@1", "c.x@5", "x@9", "d@3"}, 1},
+		{"late middle and last", []string{"a@0", "c.x@5", "x@9", "c.x@2", "d@3"}, 1},
 		{"late last, before the middle", []string{"a@0", "c.x@5", "x@9", "d@2"}, 0},
 	} {
 		f := newFeed(t, 0, s)

@@ -107,6 +107,31 @@ func TestDistinctAcrossSaturates(t *testing.T) {
 	f.want(at(126*time.Second, 202), s, 2)
 }
 
+// A trace gives the newest slice up to any of the last Ahead, whatever came.
+func TestTrace(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		b := make([]byte, traceSize)
+		var all []int64
+		at := int64(1000)
+		for range rapid.IntRange(0, 40).Draw(t, "events") {
+			at += rapid.SampledFrom([]int64{0, 1, 2, 30, 62, 63, 64, 65, 66, 1000}).Draw(t, "step")
+			traceAdd(b, at)
+			all = append(all, at)
+		}
+		for s := at - Ahead; s <= at+3; s++ {
+			want := int64(-1)
+			for _, x := range all {
+				if x <= s {
+					want = x
+				}
+			}
+			if got := traceAsOf(b, s); got != want {
+				t.Fatalf("as of %d: %d, want %d", s, got, want)
+			}
+		}
+	})
+}
+
 // drawAcross gives a window of each kind across accounts over a span.
 func drawAcross(t *rapid.T) []Spec {
 	span := time.Duration(rapid.SampledFrom([]int{1, 2, 30, 60, 64, 65, 90, 600, 3600, 48 * 3600}).Draw(t, "span")) * time.Second
@@ -129,7 +154,7 @@ func drawInput(t *rapid.T, now *time.Duration, sequence *uint64) *Input {
 }
 
 // What another shard sees as of a slice depends on the owner's slices up to it only: an owner that has gone on by up to Ahead slices,
-// evicting meanwhile, reads like one that stopped there.
+// evicting and jumping over idle times meanwhile, reads like one that stopped there.
 func TestAsOfDependsOnClosedSlicesOnly(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		specs := drawAcross(t)
@@ -151,13 +176,21 @@ func TestAsOfDependsOnClosedSlicesOnly(t *testing.T) {
 			stopped.Take(in)
 		}
 		s := t0.Add(now).Unix()
-		now = now.Truncate(time.Second) + time.Second
+		ticks := int64(0) // since s, an idle shard's jump counting as one
 		for range rapid.IntRange(0, 80).Draw(t, "after") {
-			step := now + time.Duration(rapid.IntRange(0, 20_000).Draw(t, "ms"))*time.Millisecond
-			if t0.Add(step).Unix() > s+Ahead {
+			d := rapid.SampledFrom([]int64{0, 0, 1, 1, 5, 20, jump, jump + 1, 100, 5000}).Draw(t, "slices")
+			if t0.Add(now).Unix() == s {
+				d = max(1, d)
+			}
+			if d > jump {
+				ticks++
+			} else {
+				ticks += d
+			}
+			if ticks > Ahead {
 				break
 			}
-			now = step
+			now = now.Truncate(time.Second) + time.Duration(d)*time.Second
 			var ignore time.Duration
 			in := drawInput(t, &ignore, &sequence)
 			in.Event.Time, in.Event.Arrival = t0.Add(now), t0.Add(now)
@@ -166,7 +199,7 @@ func TestAsOfDependsOnClosedSlicesOnly(t *testing.T) {
 		a, b := NewMemory(l, [16]byte{1}, 0, 0, board), NewMemory(l, [16]byte{1}, 0, 0, stoppedBoard)
 		back := int64(rapid.IntRange(0, 3).Draw(t, "back"))
 		ahead := time.Duration(rapid.IntRange(-70, 70).Draw(t, "reader")) * time.Second
-		if owner.Clock().Unix() > s-back+Ahead {
+		if ticks+back > Ahead {
 			back = 0
 		}
 		for i := range 5 {

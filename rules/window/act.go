@@ -47,7 +47,7 @@ func (m *Memory) Learn(account auth.AccountID, field, value string, at time.Time
 	t, h := m.account, m.hash.sum(string(account))
 	slot, ok := t.find(h)
 	if !ok {
-		slot = t.insert(h, sequence, 0)
+		slot = t.insert(h, sequence, m.now)
 	}
 	rec := t.rec(slot)
 	if reflects(rec, sequence) {

@@ -20,7 +20,8 @@
 //   - a trace knows the newest occurrence up to each of the last Ahead slices; a value of a distinct set gives up its place only when no
 //     such reader can count it any more, and what finds no place leaves a trace too (trace.go, distinct_across.go);
 //   - the first slice of a record never changes;
-//   - a record that is evicted stays readable as of the slices before for Ahead more (grave.go).
+//   - a record that is evicted stays readable as of the slices before for Ahead more, and so does what a record was before an idle shard's
+//     clock jumped (grave.go).
 //
 // # Durability
 //

@@ -5,14 +5,21 @@ import (
 	"slices"
 )
 
-// grave is a record across accounts that was evicted in slice at. Others may still read this shard as of an earlier slice, and must see it
-// whether or not this shard has moved on; so it is kept until at + Ahead.
+// grave is a record across accounts as it was before slice at, in which it was evicted, or changed for the first time after a [jump].
+// Others may still read this shard as of an earlier slice, and must see that record whether or not this shard has moved on; so it is kept
+// for Ahead ticks.
 type grave struct {
 	id      id
 	at      int64
+	born    int64 // tick
 	rec     []byte
 	written bool // by a delta
 }
+
+// jump is how many slices a shard's clock may move at once before it counts as an idle shard's jump. A jump is one tick, a smaller step
+// as many ticks as slices: readers lag by how long they take, not by how long the shard was idle. A window's rings, though, roll on with the
+// slices; so for Ahead ticks after a jump a record keeps a copy of what it was before it.
+const jump = Ahead / 2
 
 // graves are kept in the order of their slices.
 type graves struct {
@@ -26,14 +33,14 @@ type graves struct {
 func (g *graves) bury(d *grave) {
 	for _, o := range g.byID[d.id] {
 		if o.at == d.at {
-			return // evicted twice in a slice: the first is what earlier slices saw
+			return // twice in a slice: the first is what earlier slices saw
 		}
 	}
 	g.byID[d.id] = append(g.byID[d.id], d)
 	g.queue = append(g.queue, d)
 }
 
-// asOf is the record that lived at slice s and has left since.
+// asOf is the record as it was at slice s, if it has left or jumped since.
 func (g *graves) asOf(h id, s int64) []byte {
 	if len(g.queue) == 0 {
 		return nil
@@ -46,10 +53,10 @@ func (g *graves) asOf(h id, s int64) []byte {
 	return nil
 }
 
-// purge drops those that no reader can ask for any more when the shard is at slice now.
-func (g *graves) purge(now int64) {
+// purge drops those that no reader can ask for any more at a tick.
+func (g *graves) purge(tick int64) {
 	n := 0
-	for n < len(g.queue) && g.queue[n].at <= now-Ahead {
+	for n < len(g.queue) && g.queue[n].born <= tick-Ahead {
 		d := g.queue[n]
 		if rest := g.byID[d.id][1:]; len(rest) > 0 {
 			g.byID[d.id] = rest

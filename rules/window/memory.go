@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"doorward/rules/event"
-	"doorward/rules/geo"
 )
 
 // DefaultBudget is how many records of each key a shard keeps unless told otherwise.
@@ -27,6 +26,7 @@ type Memory struct {
 	hash   hasher
 
 	clock     atomic.Int64 // running maximum of arrival, ms; Nothing
+	now       moment
 	asOf      []int64
 	knownFrom []int64 // by slot: known when time or slice is past it
 	plans     map[string]*plan
@@ -75,37 +75,6 @@ func NewMemory(l *Layout, hashKey [16]byte, shard int, budget int, b *Board) *Me
 // Layout is the layout of m's records.
 func (m *Memory) Layout() *Layout { return m.layout }
 
-// occasion is an event as windows of a key take it: at in ms of event time and now the account's newest, or both the slice.
-type occasion struct {
-	event   *event.Event
-	place   *geo.Place
-	timing  Timing
-	at, now int64
-	values  *values
-}
-
-// value is the hash of the event's value of c's field, 0: none.
-func (o *occasion) value(c *cell) uint32 { return o.values.of(c.field) }
-
-// values hashes an event's fields once, when they are first asked for.
-type values struct {
-	source
-	hash  hasher
-	read  []func(*source) string
-	h     []uint32
-	ready []bool
-}
-
-func (v *values) of(field int) uint32 {
-	if !v.ready[field] {
-		v.ready[field], v.h[field] = true, 0
-		if s := v.read[field](&v.source); s != "" {
-			v.h[field] = v.hash.short(s)
-		}
-	}
-	return v.h[field]
-}
-
 // Take puts an event into every window that it matters to and returns the view of them as of this event, good until the next Take.
 //
 // The sequence grows from event to event; a record whose stamp has reached it is read and not changed again. A TooLate event changes no
@@ -135,7 +104,7 @@ func (m *Memory) takeAccount(v *View, p *plan) {
 	o.at = clampMillis(v.in.Event.Time)
 	slot, ok := t.find(h)
 	if !ok {
-		slot = t.insert(h, v.in.Sequence, 0)
+		slot = t.insert(h, v.in.Sequence, m.now)
 	}
 	rec := t.rec(slot)
 	o.now = max(o.at, newest(rec))
@@ -171,12 +140,15 @@ func (m *Memory) takeAcross(v *View, k int, p *plan) {
 		return
 	}
 	if !ok {
-		slot = t.insert(h, v.in.Sequence, o.now)
+		slot = t.insert(h, v.in.Sequence, m.now)
 	}
 	rec := t.rec(slot)
 	v.recs[k] = rec
 	if reflects(rec, v.in.Sequence) {
 		return
+	}
+	if ok && m.now.jumped(rec) {
+		t.bury(rec, m.now)
 	}
 	m.mark(t, slot, rec, o, v.in.Sequence)
 	for _, c := range p.byKey[k] {
@@ -219,7 +191,7 @@ func (m *Memory) plan(eventType string) *plan {
 func clampMillis(t time.Time) int64 { return max(0, t.UnixMilli()) }
 
 // Read sets what the following Takes see of other shards: shard i as of slice asOf[i] (Nothing, or no entry: not at all), which must be
-// closed and at most Ahead behind that shard. The own entry is not used. asOf is copied.
+// closed and at most Ahead behind that shard, however far an idle one has jumped since. The own entry is not used. asOf is copied.
 func (m *Memory) Read(asOf []int64) { m.asOf = append(m.asOf[:0], asOf...) }
 
 // Closed is the last slice (unix second) of this shard to which nothing can be added any more; Nothing before the first event. Any
@@ -240,12 +212,16 @@ func (m *Memory) Advance(arrival time.Time) {
 		return
 	}
 	m.clock.Store(at)
-	if before == Nothing || at/1000 > before/1000 {
+	if before == Nothing {
+		m.now = moment{slice: at / 1000}
+	}
+	if at/1000 > m.now.slice {
+		m.now.move(at / 1000)
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		for _, t := range m.across[1:] {
 			t.graves.settle()
-			t.graves.purge(at / 1000)
+			t.graves.purge(m.now.tick)
 		}
 	}
 }
@@ -264,6 +240,7 @@ func (m *Memory) SetClock(arrival time.Time) {
 	m.clock.Store(Nothing)
 	if !arrival.IsZero() {
 		m.clock.Store(clampMillis(arrival))
+		m.now = moment{slice: clampMillis(arrival) / 1000}
 	}
 	m.settle()
 	m.join()

@@ -246,6 +246,25 @@ func TestRestoreRefusesDamage(t *testing.T) {
 	}
 }
 
+func TestRestoreKeepsTheNewer(t *testing.T) {
+	s := Spec{Func: Count, Key: Account, Span: time.Hour}
+	f := newFeed(t, 1, s)
+	f.take(0, "x", event.Data{})
+	old := f.Dirty(nil)
+	f.takeAt(0, 0, "b", "x", event.Data{}, geo.Place{}) // acct-1 leaves
+	left := f.Dirty(nil)
+	f.take(0, "x", event.Data{})
+	f.take(0, "x", event.Data{})
+	last := f.Dirty(nil)
+	r := &feed{Memory: NewMemory(f.Layout(), [16]byte{1}, 0, 1, nil), t: t, seq: f.seq}
+	for _, b := range [][]byte{last, old, left} {
+		if err := r.Restore(b, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.want(r.take(0, "x", event.Data{}), s, 3) // neither the older record nor its tomb has undone the newer one
+}
+
 func TestPagesAreBoundedAndComplete(t *testing.T) {
 	f := newFeed(t, 0, Spec{Func: Distinct, Key: Account, Field: "device", Span: time.Hour}, Spec{Func: Count, Key: Device, Span: time.Hour})
 	for i := range 3000 {

@@ -3,7 +3,8 @@ package window
 import "strings"
 
 // Did types happen in this order within the span, the last being this event. For each step but the last it keeps when the steps up to it
-// were complete and when they had begun, the latest beginning winning: that is the one that can still end within the span.
+// were complete and when they had begun, the latest beginning winning, then the earliest end: that is the one that can still be completed
+// within the span.
 //
 // One event takes one step only. A late event takes its step if what came before it was complete by its time; what came after it already
 // is not looked at again.
@@ -43,7 +44,7 @@ var sequenceKind = kind{funcs: []Func{Sequence}, span: true,
 				continue
 			}
 			at := b[k*stepSize:]
-			if began > millis(at) || began == millis(at) && o.at > millis(at[8:]) {
+			if began > millis(at) || began == millis(at) && o.at < millis(at[8:]) {
 				putMillis(at, began)
 				putMillis(at[8:], o.at)
 			}

@@ -3,6 +3,8 @@ package window
 import (
 	"encoding/binary"
 	"math"
+
+	"doorward/rules/geo"
 )
 
 // Speed and distance between this event's place and the last known one before it, among the spec's types. An event without a place leaves
@@ -11,7 +13,6 @@ const (
 	minJourney = 1.0       // km; nearer is the same place: addresses are not located better
 	minTime    = 60 * 1000 // ms; the least time in the divisor, so that two logins at once are fast, not infinite
 	microdeg   = 1e6       // places are kept in microdegrees, 0.1 m
-	earth      = 6371.0088 // km, mean radius (IUGG)
 )
 
 var speedKind = kind{funcs: []Func{Speed, Distance},
@@ -22,9 +23,8 @@ var speedKind = kind{funcs: []Func{Speed, Distance},
 		}
 		b := c.bytes(rec)
 		if before := millis(b); before >= 0 {
-			lat, lon := degrees(b[8:]), degrees(b[12:])
 			n.ok = true
-			n.x = distance(lat, lon, o.place.Lat, o.place.Lon)
+			n.x = geo.Kilometres(geo.Place{Lat: degrees(b[8:]), Lon: degrees(b[12:]), HasPoint: true}, *o.place)
 			n.y = n.x / (float64(max(minTime, o.at-before)) / 3_600_000)
 			if n.x < minJourney {
 				n.y = 0
@@ -47,11 +47,4 @@ func degrees(b []byte) float64 { return float64(int32(binary.LittleEndian.Uint32
 
 func putDegrees(b []byte, d float64) {
 	binary.LittleEndian.PutUint32(b, uint32(int32(math.Round(max(-360, min(360, d))*microdeg))))
-}
-
-// distance is the great circle's, km (haversine).
-func distance(lat1, lon1, lat2, lon2 float64) float64 {
-	const rad = math.Pi / 180
-	a := math.Pow(math.Sin((lat2-lat1)*rad/2), 2) + math.Cos(lat1*rad)*math.Cos(lat2*rad)*math.Pow(math.Sin((lon2-lon1)*rad/2), 2)
-	return 2 * earth * math.Asin(math.Sqrt(min(1, a)))
 }

@@ -57,6 +57,26 @@ type table struct {
 	evicted uint64
 }
 
+// moment is where a shard's clock stands.
+type moment struct {
+	slice, tick int64
+	jumpFrom    int64 // the slice before the last jump
+	jumpEnds    int64 // tick at which nobody can read as of then any more
+}
+
+// move goes on to a slice.
+func (n *moment) move(slice int64) {
+	d := slice - n.slice
+	if d > jump {
+		n.jumpFrom, n.jumpEnds = n.slice, n.tick+1+Ahead
+		d = 1
+	}
+	n.slice, n.tick = slice, n.tick+d
+}
+
+// jumped: has rec not changed since a jump that somebody may still read as of before.
+func (n *moment) jumped(rec []byte) bool { return n.tick < n.jumpEnds && newest(rec) <= n.jumpFrom }
+
 // tomb is a record that left.
 type tomb struct {
 	id    id
@@ -78,8 +98,8 @@ func (t *table) find(h id) (uint32, bool) {
 	return slot, ok
 }
 
-// insert makes a zeroed record, after evicting the least recently changed ones beyond the budget. now is the slice, for the graves.
-func (t *table) insert(h id, sequence uint64, now int64) uint32 {
+// insert makes a zeroed record, after evicting the least recently changed ones beyond the budget.
+func (t *table) insert(h id, sequence uint64, now moment) uint32 {
 	for len(t.index) >= t.budget {
 		t.evict(sequence, now)
 	}
@@ -106,16 +126,20 @@ func (t *table) add(h id) uint32 {
 	return slot
 }
 
-func (t *table) evict(sequence uint64, now int64) {
+func (t *table) evict(sequence uint64, now moment) {
 	slot := t.head
 	rec := t.rec(slot)
 	h := id(rec[:16])
 	if t.graveyard {
-		t.graves.bury(&grave{id: h, at: now, rec: slices.Clone(rec)})
+		t.bury(rec, now)
 	}
 	t.tombs = append(t.tombs, tomb{h, sequence})
 	t.remove(slot)
 	t.evicted++
+}
+
+func (t *table) bury(rec []byte, now moment) {
+	t.graves.bury(&grave{id: id(rec[:16]), at: now.slice, born: now.tick, rec: slices.Clone(rec)})
 }
 
 func (t *table) remove(slot uint32) {
