@@ -192,13 +192,13 @@ func (l *loader) condition(d *draft) {
 	if cond == nil {
 		return
 	}
-	d.When = tree.Node.String()
+	d.When = d.when
 	whole, err := cond.compileAll(d.when)
 	if err != nil {
 		say(0, "", err.Error())
 		return
 	}
-	l.compiled = append(l.compiled, &compiled{Rule: &d.Rule, cond: cond, whole: whole, facts: c.facts})
+	l.compiled = append(l.compiled, &compiled{Rule: &d.Rule, meaning: tree.Node.String(), cond: cond, whole: whole, facts: c.facts})
 }
 
 // runeOffset is the byte offset of the n-th character.

@@ -162,7 +162,11 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte(strings.Repeat("[", 100)))
 	f.Add([]byte("- id: &a {b: *a}\n  when: |2-\n      x\n   y\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
+		began := time.Now()
 		set, err := Parse("f.yaml", text)
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("loading took %v", took)
+		}
 		var mistakes Errors
 		switch {
 		case err == nil:
@@ -179,6 +183,60 @@ func FuzzLoad(f *testing.F) {
 			}
 		default:
 			t.Errorf("neither rules nor mistakes: %v", err)
+		}
+	})
+}
+
+// FuzzCondition: whatever a condition says, it is refused with a place, or runs on an event without a fault, and explain agrees.
+func FuzzCondition(f *testing.F) {
+	for _, c := range comparisons {
+		f.Add(c)
+	}
+	text, err := os.ReadFile(mistakesFile)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range txtar.Parse(text).Files {
+		if !strings.HasSuffix(file.Name, ".want") && !strings.HasPrefix(string(file.Data), "- ") {
+			f.Add(strings.TrimSuffix(string(file.Data), "\n"))
+		}
+	}
+	f.Fuzz(func(t *testing.T, when string) {
+		when = strings.ToValidUTF8(when, "?")
+		quoted, err := json.Marshal(when) // JSON's strings are YAML's
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := strings.Replace(rule("login.failed, transaction.requested", "WHEN"), "|\n    WHEN", string(quoted), 1)
+		set, err := Parse("f.yaml", []byte(text))
+		var mistakes Errors
+		switch {
+		case errors.As(err, &mistakes):
+			for _, m := range mistakes {
+				if m.Line < 1 || m.Line > 9 || m.Column < 1 {
+					t.Errorf("%+v is not in the file", m)
+				}
+			}
+			return
+		case err != nil:
+			t.Fatal(err)
+		case set.Rules()[0].When != strings.TrimRight(when, "\n") && set.Rules()[0].When != when:
+			t.Errorf("when is %q, was %q", set.Rules()[0].When, when)
+		}
+		w := newWorld(t, text)
+		for _, data := range []string{`{}`, transfer} {
+			facts := w.facts(0, "transaction.requested", data)
+			explained := w.set.Explain(facts)
+			findings, faults := w.set.Evaluate(facts)
+			if len(faults) > 0 {
+				t.Fatalf("%s: %v", when, faults[0].Err)
+			}
+			if explained[0].Fired != (len(findings) == 1) {
+				t.Errorf("%s: explained %v, evaluated %v", when, explained[0], findings)
+			}
+			if _, err := json.Marshal(findings); err != nil {
+				t.Error(err)
+			}
 		}
 	})
 }

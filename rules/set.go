@@ -29,6 +29,7 @@ type Set struct {
 // compiled is a rule as it is evaluated.
 type compiled struct {
 	*Rule
+	meaning string // its condition in one spelling, for the version
 	cond    *logic
 	whole   *program
 	facts   []int         // slots it reads
@@ -63,7 +64,7 @@ func (l *loader) finish() (*Set, error) {
 	h := sha256.New()
 	for _, c := range s.compiled {
 		s.place(c)
-		c.Version = c.Rule.version()
+		c.Version = c.Rule.version(c.meaning)
 		s.rules = append(s.rules, c.Rule)
 		fmt.Fprintf(h, "%s %s\n", c.ID, c.Version)
 	}
@@ -102,8 +103,9 @@ func (s *Set) place(c *compiled) {
 	}
 }
 
-// version is the first 12 hex digits of SHA-256 over all that a rule decides and says: not its comments, title, level or references.
-func (r *Rule) version() string {
+// version is the first 12 hex digits of SHA-256 over all that a rule decides and says: not its comments, title, level or references, nor how
+// its condition is spaced.
+func (r *Rule) version(when string) string {
 	b, err := json.Marshal(struct {
 		ID       string
 		On       []event.Type
@@ -116,7 +118,7 @@ func (r *Rule) version() string {
 		For      time.Duration
 		Attack   []string
 		Reason   auth.Reason
-	}{r.ID, r.On, r.Per, r.When, r.Again, r.Score, r.Response.String(), r.Recovery, r.For, r.Attack, r.Reason})
+	}{r.ID, r.On, r.Per, when, r.Again, r.Score, r.Response.String(), r.Recovery, r.For, r.Attack, r.Reason})
 	if err != nil {
 		panic("rules: a rule is text and numbers, which JSON always takes: " + err.Error())
 	}
