@@ -55,7 +55,7 @@ func (m *Memory) Learn(account auth.AccountID, field, value string, at time.Time
 	}
 	for _, c := range m.layout.byKey[0] {
 		if c.isField(field) {
-			knownAdd(c.bytes(rec), m.hash.short(value), clampMillis(at)/1000)
+			c.learn(rec, m.hash.short(value), clampMillis(at)/1000)
 		}
 	}
 	setStamp(rec, sequence)

@@ -19,17 +19,18 @@ var distinctAcrossKind = kind{funcs: []Func{Distinct}, across: true, span: true,
 	},
 	gather: func(rec []byte, c *cell, r reach, _ note, t *tally) {
 		b := c.bytes(rec)
-		for i := range distinctMax + 1 {
+		for i := range distinctMax {
 			e := b[i*distinctAcrossEntry:]
-			if at := traceAsOf(e[4:], r.to); at < 0 || at < r.from {
-				continue
+			v := binary.LittleEndian.Uint32(e)
+			if v == 0 {
+				return // places are taken in order and never given back empty
 			}
-			if i == distinctMax {
-				t.full = true
-			} else {
-				t.set = append(t.set, binary.LittleEndian.Uint32(e))
+			if at := traceAsOf(e[4:], r.to); at >= 0 && at >= r.from {
+				t.set = append(t.set, v)
 			}
 		}
+		at := traceAsOf(b[distinctMax*distinctAcrossEntry+4:], r.to)
+		t.full = t.full || at >= 0 && at >= r.from
 	},
 	total: func(_ *occasion, t *tally) float64 {
 		n := countDistinct(t.set)
@@ -51,6 +52,9 @@ func distinctAcrossAdd(b []byte, v uint32, at, span int64) {
 		}
 		if free < 0 && (h == 0 || traceNewest(e[4:]) <= at-Ahead-span) {
 			free = i
+		}
+		if h == 0 {
+			break
 		}
 	}
 	if free < 0 {

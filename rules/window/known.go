@@ -1,9 +1,6 @@
 package window
 
-import (
-	"encoding/binary"
-	"strings"
-)
+import "encoding/binary"
 
 // The known set of a field of an account: its values with the seconds when each was seen first and last. When it is full, the one not seen
 // for longest leaves.
@@ -31,11 +28,11 @@ var knownKind = kind{funcs: []Func{Known, FirstSeen, KnownFor}, field: true, kee
 		return c.types.match(eventType) && (len(c.spec.Types) > 0 || !unteaching.match(eventType))
 	},
 	observe: func(rec []byte, o *occasion, c *cell) note {
-		n := knownPeek(rec, o, c)
-		if v := o.value(c); v != 0 {
-			knownAdd(c.bytes(rec), v, o.at/1000)
+		v := o.value(c)
+		if v == 0 {
+			return knownPeek(rec, o, c)
 		}
-		return n
+		return c.learn(rec, v, o.at/1000)
 	},
 	peek: knownPeek,
 	read: func(_ []byte, o *occasion, c *cell, n note, f Func) float64 {
@@ -67,38 +64,47 @@ var knownKind = kind{funcs: []Func{Known, FirstSeen, KnownFor}, field: true, kee
 	},
 }
 
-// knownPeek: a: when the event's value was first seen, ok: it was known; b: how many values were.
-func knownPeek(rec []byte, o *occasion, c *cell) (n note) {
-	v := o.value(c)
-	for e := c.bytes(rec); len(e) > 0; e = e[knownEntry:] {
-		h := binary.LittleEndian.Uint32(e)
+func knownPeek(rec []byte, o *occasion, c *cell) note {
+	n, _ := knownFind(c.bytes(rec), o.value(c))
+	return n
+}
+
+// knownFind: a: when v was first seen, ok: it is known, and its entry; b: how many values are. 0 is never known.
+func knownFind(b []byte, v uint32) (n note, entry []byte) {
+	for ; len(b) >= knownEntry; b = b[knownEntry:] {
+		h := binary.LittleEndian.Uint32(b)
 		if h == 0 {
 			break
 		}
 		n.b++
 		if h == v {
-			n.a, n.ok = seconds(e[4:]), true
+			n.a, n.ok, entry = seconds(b[4:]), true, b[:knownEntry]
 		}
+	}
+	return n, entry
+}
+
+// learn notes that v was seen and gives what was known before.
+func (c *cell) learn(rec []byte, v uint32, at int64) note {
+	n, e := knownFind(c.bytes(rec), v)
+	if n.ok {
+		putSeconds(e[4:], min(at, seconds(e[4:])))
+		putSeconds(e[8:], max(at, seconds(e[8:])))
+	} else {
+		knownAdd(c.bytes(rec), v, at)
 	}
 	return n
 }
 
+// knownAdd puts v, which is not known, in a free place or in that of the value not seen for longest.
 func knownAdd(b []byte, v uint32, at int64) {
 	oldest := b
 	for e := b; len(e) > 0; e = e[knownEntry:] {
-		switch binary.LittleEndian.Uint32(e) {
-		case v:
-			putSeconds(e[4:], min(at, seconds(e[4:])))
-			putSeconds(e[8:], max(at, seconds(e[8:])))
-			return
-		case 0:
-			oldest = e
-		}
-		if seconds(oldest[8:]) < 0 {
-			break
-		}
 		if seconds(e[8:]) < seconds(oldest[8:]) {
 			oldest = e
+		}
+		if binary.LittleEndian.Uint32(e) == 0 {
+			break
 		}
 	}
 	if seconds(oldest[8:]) <= at {
@@ -110,5 +116,5 @@ func knownAdd(b []byte, v uint32, at int64) {
 
 // isField reports whether a known set is of field, for Learn.
 func (c *cell) isField(field string) bool {
-	return c.kind == &knownKind && strings.EqualFold(c.spec.Field, field)
+	return c.kind == &knownKind && c.spec.Field == field
 }

@@ -6,20 +6,22 @@ import "encoding/binary"
 // as they are, until its size is reached.
 
 func appendSparse(dst, rec []byte) []byte {
-	word := func(i int) bool { return i+8 <= len(rec) && binary.LittleEndian.Uint64(rec[i:]) == 0 }
-	for i := 0; i < len(rec); {
-		from := i
-		for word(from) {
-			from += 8
+	for len(rec) > 0 {
+		zeros := rec
+		for len(zeros) >= 8 && binary.LittleEndian.Uint64(zeros) == 0 {
+			zeros = zeros[8:]
 		}
-		to := from
-		for to < len(rec) && !(word(to) && word(to+8)) {
-			to = min(to+8, len(rec))
+		rest := zeros
+		for len(rest) >= 16 && binary.LittleEndian.Uint64(rest)|binary.LittleEndian.Uint64(rest[8:]) != 0 {
+			rest = rest[8:]
 		}
-		dst = binary.AppendUvarint(dst, uint64(from-i))
-		dst = binary.AppendUvarint(dst, uint64(to-from))
-		dst = append(dst, rec[from:to]...)
-		i = to
+		if len(rest) < 16 {
+			rest = rest[len(rest):]
+		}
+		dst = binary.AppendUvarint(dst, uint64(len(rec)-len(zeros)))
+		dst = binary.AppendUvarint(dst, uint64(len(zeros)-len(rest)))
+		dst = append(dst, zeros[:len(zeros)-len(rest)]...)
+		rec = rest
 	}
 	return dst
 }
