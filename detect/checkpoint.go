@@ -46,7 +46,7 @@ func (s *Shard) putPages(b *store.Batch) (stored func()) {
 		c.cleanup = c.cleanup[n:]
 	}
 	if !c.running {
-		if c.since < checkpointAfter || len(c.cleanup) > 0 {
+		if c.since < s.config.Checkpoint || len(c.cleanup) > 0 {
 			return func() {}
 		}
 		*c = checkpoint{recordBytes: c.recordBytes, running: true, start: s.progress.Sequence, seen: s.evaluator.seen.oldest()}

@@ -110,10 +110,16 @@ func decode(r detect.Record) (*event.Event, *event.Error) {
 	return event.DecodeRecord(r.Key, r.Value, r.Headers, r.Time)
 }
 
-// start runs the shards of a world on an engine; feed is off for those who test acts alone.
+// start runs the shards of a world on an engine.
 func start(t *testing.T, engine store.Engine, log *topicLog, n, batch int) *world {
 	t.Helper()
-	w := &world{t: t, engine: engine, set: builtinSet(t), log: log, n: n}
+	return startWith(t, engine, builtinSet(t), log, n, batch, 0)
+}
+
+// startWith also chooses the rules, and after how many bytes of deltas a checkpoint is written.
+func startWith(t *testing.T, engine store.Engine, set *rules.Set, log *topicLog, n, batch, checkpoint int) *world {
+	t.Helper()
+	w := &world{t: t, engine: engine, set: set, log: log, n: n}
 	ctx, stop := context.WithCancel(context.Background())
 	w.stop = stop
 	pace := detect.NewPace(n)
@@ -121,7 +127,7 @@ func start(t *testing.T, engine store.Engine, log *topicLog, n, batch int) *worl
 	for i := range n {
 		s := detect.NewShard(detect.ShardConfig{
 			Evaluator: detect.EvaluatorConfig{Shard: i, Rules: w.set, Board: board, HashKey: [16]byte{1}, Budget: 10000},
-			Store:     engine, Owner: "test", Pace: pace, Decode: decode,
+			Store:     engine, Owner: "test", Checkpoint: checkpoint, Pace: pace, Decode: decode,
 			DeadLetter: func(r detect.Record, code, problem string) detect.Message {
 				return detect.Message{Topic: detect.TopicDead, Partition: -1, Key: r.Key, Value: r.Value}
 			},
@@ -365,4 +371,13 @@ func TestActs(t *testing.T) {
 	if err != nil || rec.Version != 2 || rec.Home != 0 {
 		t.Fatalf("%+v %v", rec, err)
 	}
+}
+
+func mustTime(t *testing.T, s string) time.Time {
+	t.Helper()
+	at, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
 }
