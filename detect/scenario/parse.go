@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -50,8 +51,9 @@ func parse(text []byte) (*script, error) {
 		return nil, &Error{1, fmt.Sprintf("the scenario is longer than %d KiB", maxFile>>10)}
 	}
 	s := &script{has: map[string]bool{}}
+	first := 0
 	for _, f := range txtar.Parse(text).Files {
-		first := lineOf(text, f.Name)
+		first = header(text, f.Name, first)
 		if s.has[f.Name] {
 			return nil, &Error{first, fmt.Sprintf("section %q stands twice", f.Name)}
 		}
@@ -62,7 +64,7 @@ func parse(text []byte) (*script, error) {
 				return nil, err
 			}
 		case "rules":
-			s.rules = f.Data
+			s.rules = append(bytes.Repeat([]byte("\n"), first), f.Data...) // mistakes then have the scenario's lines
 		case "want":
 			s.want = wanted(string(f.Data))
 		default:
@@ -75,14 +77,16 @@ func parse(text []byte) (*script, error) {
 	return s, nil
 }
 
-// lineOf is the line of a section's header.
-func lineOf(text []byte, name string) int {
+// header is the line of a section's header, the first one below a line.
+func header(text []byte, name string, below int) int {
 	for i, line := range strings.Split(string(text), "\n") {
-		if rest, ok := strings.CutPrefix(line, "-- "); ok && strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "--")) == name {
+		rest, ok := strings.CutPrefix(line, "-- ")
+		rest = strings.TrimSpace(rest)
+		if ok && i >= below && strings.HasSuffix(rest, "--") && strings.TrimSpace(strings.TrimSuffix(rest, "--")) == name {
 			return i + 1
 		}
 	}
-	return 1
+	return max(1, below)
 }
 
 // wanted is the lines of a want, without comments and with single spaces.

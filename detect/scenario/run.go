@@ -72,7 +72,7 @@ func (s *script) play(set *rules.Set) ([]string, error) {
 	var err error
 	switch {
 	case s.rules != nil:
-		set, err = rules.Parse("rules", s.rules)
+		set, err = rules.Parse("scenario", s.rules)
 	case set == nil:
 		set, err = builtin.Load()
 	}
