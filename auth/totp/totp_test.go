@@ -419,6 +419,32 @@ func TestCrashAfterTry(t *testing.T) {
 	}
 }
 
+// TestUsedBeforeBurn: a used code is refused by the look at it already, before any transaction is made for it.
+func TestUsedBeforeBurn(t *testing.T) {
+	b := newBench(t)
+	uri := b.enrolled(t, owner)
+	code, codes := b.code(t, uri, 0), b.issued(t, owner)
+	b.try(t, owner, code)
+	b.redeem(t, owner, codes[0])
+	never := func(context.Context, *store.Batch) error { t.Error("a transaction for a used code"); return nil }
+	if r, err := b.Redeem(t.Context(), owner, time.Time{}, code, never); err != nil || r.Reason != Used {
+		t.Errorf("app: %+v, %v", r, err)
+	}
+	try, why, err := b.Reserve(t.Context(), owner, time.Time{})
+	if err != nil || why != Accepted {
+		t.Fatal(why, err)
+	}
+	if _, why, err := try.Verify(code); err != nil || why != Used {
+		t.Errorf("verify: %q, %v", why, err)
+	}
+	if _, why, err := try.Burn(t.Context(), stepOf(b.now())); err != nil || why != Used {
+		t.Errorf("burn: %q, %v", why, err)
+	}
+	if why, err := b.codes.verify(t.Context(), owner, strings.ReplaceAll(codes[0], "-", "")); err != nil || why != Used {
+		t.Errorf("recovery code: %q, %v", why, err)
+	}
+}
+
 // TestNewerApp: an app bound at or after the first bad event is the stranger's.
 func TestNewerApp(t *testing.T) {
 	b := newBench(t)
