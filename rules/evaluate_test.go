@@ -310,3 +310,35 @@ func TestOrder(t *testing.T) {
 		}
 	}
 }
+
+// Any number of shards evaluate one set at the same time, each on its own windows.
+func TestShardsAtOnce(t *testing.T) {
+	text := rule("login.failed", `count("login.failed", "10m") >= 2 and device matches "^d" and country not in ["DE"]`)
+	set, err := Parse("r.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	results := make(chan string, 4)
+	for range cap(results) {
+		w := newWorld(t, text)
+		w.set = set
+		w.memory = window.NewMemory(set.Layout(), [16]byte{}, 0, 0, nil)
+		go func() {
+			var all []Finding
+			for i := range 50 {
+				all = append(all, w.take(time.Duration(i)*3*time.Minute, "login.failed", `{"device":"d1","geo":{"country":"SG"}}`)...)
+			}
+			b, err := json.Marshal(all)
+			results <- fmt.Sprint(string(b), err)
+		}()
+	}
+	first := <-results
+	if !strings.Contains(first, "count(") {
+		t.Fatalf("got %s, want findings", first)
+	}
+	for range cap(results) - 1 {
+		if got := <-results; got != first {
+			t.Errorf("shards differ:\n%s\n%s", got, first)
+		}
+	}
+}
