@@ -1,0 +1,445 @@
+package console_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"doorward/auth"
+	"doorward/auth/staff"
+	"doorward/auth/totp"
+	"doorward/detect"
+	"doorward/detect/cases"
+	"doorward/detect/console"
+	"doorward/rules"
+	"doorward/rules/builtin"
+	"doorward/rules/event"
+	"doorward/rules/window"
+	"doorward/store/badger"
+	"doorward/store/history"
+	"doorward/store/outbox"
+
+	"golang.org/x/net/html"
+)
+
+// t0 is when the trouble of the tests begins.
+var t0 = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
+
+// world is a console over a real store and a real shard.
+type world struct {
+	t       testing.TB
+	db      *badger.DB
+	past    *history.Store
+	shard   *detect.Shard
+	staff   *staff.Staff
+	keys    *auth.Keys
+	console *console.Console
+	server  *httptest.Server
+	set     *rules.Set
+
+	mu      sync.Mutex
+	now     time.Time
+	records []detect.Record
+	log     bytes.Buffer
+}
+
+func (w *world) clock() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.now
+}
+
+func (w *world) pass(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now = w.now.Add(d)
+}
+
+// Write takes the console's log.
+func (w *world) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.log.Write(b)
+}
+
+func (w *world) logged() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.log.String()
+}
+
+func must[T any](t testing.TB) func(T, error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	w := &world{t: t, now: t0}
+	quiet := slog.New(slog.DiscardHandler)
+	w.db = must[*badger.DB](t)(badger.OpenScratch(t.TempDir(), quiet))
+	w.past = must[*history.Store](t)(history.Open(t.TempDir(), 90*24*time.Hour))
+	w.keys = must[*auth.Keys](t)(auth.NewKeys(bytes.Repeat([]byte{7}, auth.MasterSize)))
+	w.set = must[*rules.Set](t)(builtin.Load())
+	factors := must[*totp.Factors](t)(totp.NewFactors(totp.Config{Store: w.db, Keys: w.keys, Now: w.clock, Issuer: "Doorward staff"}))
+	server := httptest.NewUnstartedServer(nil)
+	base := "http://" + server.Listener.Addr().String()
+	w.staff = must[*staff.Staff](t)(staff.New(staff.Config{Engine: w.db, Keys: w.keys, Factors: factors, Now: w.clock, PublicURL: base}))
+	w.startShard(quiet)
+	desk := auth.NewDesk(auth.DeskConfig{Store: w.db, Home: func(context.Context, auth.AccountID) (int, error) { return 0, nil },
+		Wake: func(int) { w.shard.Wake() }, Now: w.clock})
+	w.console = must[*console.Console](t)(console.New(console.Config{Engine: w.db, Keys: w.keys, Staff: w.staff, Desk: desk, Now: w.clock, PublicURL: base,
+		Log: slog.New(slog.NewTextHandler(w, nil)), Rules: w.set.Rules,
+		History: func(ctx context.Context, a auth.AccountID, from, to time.Time, limit int) ([]history.Line, error) {
+			return w.past.Account(ctx, string(a), from, to, limit, true)
+		}}))
+	server.Config.Handler = w.console.Handler()
+	server.Start()
+	w.server = server
+	t.Cleanup(func() {
+		server.CloseClientConnections()
+		server.Close()
+		if err := w.past.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return w
+}
+
+func (w *world) startShard(quiet *slog.Logger) {
+	pace := detect.NewPace(1)
+	w.shard = detect.NewShard(detect.ShardConfig{
+		Evaluator: detect.EvaluatorConfig{Rules: w.set, Board: window.NewBoard(1), HashKey: [16]byte{1}, Budget: 10_000},
+		Store:     w.db, Owner: "test", Pace: pace, Log: quiet, Now: w.clock,
+		Decode: func(r detect.Record) (*event.Event, *event.Error) {
+			return event.DecodeRecord(r.Key, r.Value, r.Headers, r.Time)
+		},
+		DeadLetter: func(r detect.Record, _, _ string) detect.Message {
+			return detect.Message{Topic: detect.TopicDead, Partition: -1}
+		},
+		Publish: func(context.Context, []outbox.Row) error { return nil },
+		Answer:  func(detect.Decision) {},
+	})
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := w.shard.Run(ctx); err != nil {
+			w.t.Error(err)
+		}
+	})
+	running.Go(func() {
+		if err := w.shard.Feed(ctx, (*source)(w)); err != nil {
+			w.t.Error(err)
+		}
+	})
+	w.t.Cleanup(func() {
+		stop()
+		running.Wait()
+		if err := w.db.Close(); err != nil {
+			w.t.Error(err)
+		}
+	})
+}
+
+// source feeds the shard what the test has put in.
+type source world
+
+func (s *source) Open(context.Context, []detect.Position) error { return nil }
+
+func (s *source) Fetch(ctx context.Context) ([]detect.Record, error) {
+	s.mu.Lock()
+	batch := s.records
+	s.records = nil
+	s.mu.Unlock()
+	if len(batch) == 0 {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+	return batch, nil
+}
+
+// happen puts events in and waits until the shard has taken them.
+func (w *world) happen(events ...event.Event) {
+	w.t.Helper()
+	var lines []history.Line
+	before := w.shard.Status().Counts.Events
+	w.mu.Lock()
+	for i := range events {
+		e := &events[i]
+		if e.Source == "" {
+			e.Source = "/wallet"
+		}
+		if e.ID == "" {
+			e.ID = fmt.Sprintf("e-%d", e.Time.UnixNano())
+		}
+		e.Arrival = e.Time
+		raw := event.Encode(e)
+		w.records = append(w.records, detect.Record{Topic: detect.TopicEvents, Offset: e.Time.UnixMilli(), Time: e.Time, Key: []byte(e.Account), Value: raw,
+			Headers: []detect.Header{{Key: "content-type", Value: []byte("application/cloudevents+json")}}})
+		lines = append(lines, history.Line{Account: string(e.Account), At: e.Time, Arrival: e.Time, Source: e.Source, ID: e.ID, Type: string(e.Type), Raw: raw})
+	}
+	w.mu.Unlock()
+	if err := w.past.Add(context.Background(), lines, nil); err != nil {
+		w.t.Fatal(err)
+	}
+	w.until("the shard has taken the events", func() bool { return w.shard.Status().Counts.Events >= before+uint64(len(events)) })
+}
+
+func (w *world) until(what string, ok func() bool) {
+	w.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			w.t.Fatalf("waited too long until %s", what)
+		}
+	}
+}
+
+const iPhone = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 Version/18.1 Mobile/15E148 Safari/604.1"
+const windowsPC = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/131.0 Safari/537.36"
+
+func at(account string, when time.Time, kind event.Type, d event.Data) event.Event {
+	return event.Event{Account: auth.AccountID(account), Time: when, Type: kind, Data: d}
+}
+
+// takeover is an account's quiet past, then a stranger who guesses, gets in and sends everything away.
+func takeover(account string) []event.Event {
+	home := &event.Geo{Lat: 1.35, Lon: 103.82, HasPoint: true, City: "Singapore", Country: "SG"}
+	away := &event.Geo{Lat: 51.92, Lon: 4.48, HasPoint: true, City: "Rotterdam", Country: "NL"}
+	own := event.Data{IP: "198.51.100.7", Device: "phone-" + account, UserAgent: iPhone, Geo: home, Method: "passkey"}
+	thief := event.Data{IP: "203.0.113.9", Device: "pc-of-a-stranger", UserAgent: windowsPC, Geo: away, Method: "password"}
+	var es []event.Event
+	for i := range 3 {
+		when := t0.Add(time.Duration(i-4) * 6 * time.Hour)
+		es = append(es, at(account, when, "login.succeeded", own))
+		pay := own
+		pay.Method, pay.Transaction, pay.Kind, pay.Direction, pay.Amount, pay.HasAmount, pay.Currency = "", fmt.Sprintf("tx-%d", i), "payment", "out", 640, true, "SGD"
+		pay.Counterparty, pay.CounterpartyKind = "Kopi Corner", "merchant"
+		es = append(es, at(account, when.Add(time.Minute), "transaction.requested", pay))
+	}
+	bad := thief
+	bad.Reason = "bad_password"
+	for i := range 6 {
+		es = append(es, at(account, t0.Add(time.Duration(i)*time.Minute), "login.failed", bad))
+	}
+	es = append(es, at(account, t0.Add(7*time.Minute), "login.succeeded", thief))
+	mail := thief
+	mail.Method, mail.Previous = "", "w***@o***.example"
+	es = append(es, at(account, t0.Add(8*time.Minute), "account.email.changed", mail))
+	take := thief
+	take.Method, take.Transaction, take.Kind, take.Direction, take.Amount, take.HasAmount, take.Currency = "", "tx-9", "transfer", "out", 290000, true, "SGD"
+	take.Counterparty, take.CounterpartyKind, take.BalanceBefore, take.BalanceAfter, take.HasBefore, take.HasAfter = "R. Vos", "person", 290000, 0, true, true
+	es = append(es, at(account, t0.Add(10*time.Minute), "transaction.requested", take))
+	for i := range es {
+		es[i].ID = fmt.Sprintf("%s-%d", account, i)
+	}
+	return es
+}
+
+// trouble makes a case of each account and returns the queue.
+func (w *world) trouble(accounts ...string) []cases.Case {
+	w.t.Helper()
+	for _, a := range accounts {
+		w.happen(takeover(a)...)
+	}
+	w.pass(11 * time.Minute)
+	var q []cases.Case
+	w.until("every account has a case", func() bool {
+		var err error
+		if q, _, err = cases.Queue(context.Background(), w.db, nil, 100); err != nil {
+			w.t.Fatal(err)
+		}
+		return len(q) >= len(accounts)
+	})
+	return q
+}
+
+func (w *world) account(id string) auth.Account {
+	w.t.Helper()
+	a, _, err := auth.LoadAccount(context.Background(), w.db, auth.AccountID(id))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return a
+}
+
+func (w *world) kase(id string) cases.Case {
+	w.t.Helper()
+	c, _, err := cases.Load(context.Background(), w.db, id)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return c
+}
+
+// browser is one browser with its cookies; it follows no redirect by itself.
+type browser struct {
+	w      *world
+	client *http.Client
+	lang   string
+}
+
+func (w *world) browser() *browser {
+	jar := must[*cookiejar.Jar](w.t)(cookiejar.New(nil))
+	return &browser{w: w, lang: "en", client: &http.Client{Jar: jar, Timeout: 20 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+}
+
+// as signs somebody of a role in, by a demo's link.
+func (w *world) as(name string, role staff.Role) *browser {
+	w.t.Helper()
+	link := must[string](w.t)(w.staff.SignInLink(context.Background(), name, role))
+	b := w.browser()
+	path := strings.TrimPrefix(link, w.server.URL)
+	if p := b.post(path, url.Values{}); p.status != http.StatusSeeOther {
+		w.t.Fatalf("the sign-in link answers %d: %s", p.status, p.text())
+	}
+	return b
+}
+
+// page is an answer, parsed.
+type page struct {
+	status int
+	header http.Header
+	body   string
+	root   *html.Node
+}
+
+func (b *browser) get(path string) *page {
+	b.w.t.Helper()
+	return b.do(must[*http.Request](b.w.t)(http.NewRequest("GET", b.w.server.URL+path, nil)))
+}
+
+func (b *browser) post(path string, form url.Values) *page {
+	b.w.t.Helper()
+	r := must[*http.Request](b.w.t)(http.NewRequest("POST", b.w.server.URL+path, strings.NewReader(form.Encode())))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Origin", b.w.server.URL)
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	return b.do(r)
+}
+
+func (b *browser) do(r *http.Request) *page {
+	b.w.t.Helper()
+	r.Header.Set("Accept-Language", b.lang)
+	res, err := b.client.Do(r)
+	if err != nil {
+		b.w.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		b.w.t.Fatal(err)
+	}
+	root, err := html.Parse(bytes.NewReader(body))
+	if err != nil {
+		b.w.t.Fatal(err)
+	}
+	if res.StatusCode >= 500 {
+		b.w.t.Fatalf("%s %s answers %d; the log says: %s", r.Method, r.URL.Path, res.StatusCode, b.w.logged())
+	}
+	return &page{res.StatusCode, res.Header, string(body), root}
+}
+
+// follow goes where a redirect leads.
+func (b *browser) follow(p *page) *page {
+	b.w.t.Helper()
+	if p.status != http.StatusSeeOther {
+		b.w.t.Fatalf("not a redirect but %d: %s", p.status, p.text())
+	}
+	return b.get(p.header.Get("Location"))
+}
+
+// all finds elements by tag and, when name is not empty, by an attribute's value (a class among several is enough).
+func (p *page) all(tag, name, value string) (found []*html.Node) {
+	for n := range p.root.Descendants() {
+		if n.Type != html.ElementNode || tag != "" && n.Data != tag {
+			continue
+		}
+		if v, ok := attr(n, name); name == "" || ok && (v == value || name == "class" && contains(strings.Fields(v), value)) {
+			found = append(found, n)
+		}
+	}
+	return found
+}
+
+func contains(all []string, s string) bool {
+	for _, x := range all {
+		if x == s {
+			return true
+		}
+	}
+	return false
+}
+
+func attr(n *html.Node, name string) (string, bool) {
+	for _, a := range n.Attr {
+		if a.Key == name {
+			return a.Val, true
+		}
+	}
+	return "", false
+}
+
+func text(n *html.Node) string {
+	var b strings.Builder
+	for d := range n.Descendants() {
+		if d.Type == html.TextNode && d.Parent.Data != "script" {
+			b.WriteString(d.Data)
+			b.WriteByte(' ')
+		}
+	}
+	return strings.Join(strings.Fields(b.String()), " ")
+}
+
+func (p *page) text() string { return text(p.root) }
+
+// form reads what a browser would send of the form with this action: its hidden fields.
+func (p *page) form(t testing.TB, action string) url.Values {
+	t.Helper()
+	forms := p.all("form", "action", action)
+	if len(forms) == 0 {
+		t.Fatalf("the page has no form that goes to %s: %s", action, p.text())
+	}
+	v := url.Values{}
+	for n := range forms[0].Descendants() {
+		if kind, _ := attr(n, "type"); n.Data == "input" && kind == "hidden" {
+			name, _ := attr(n, "name")
+			value, _ := attr(n, "value")
+			v.Set(name, value)
+		}
+	}
+	return v
+}
+
+func (w *world) entries(account string) []string {
+	w.t.Helper()
+	var out []string
+	lines := must[[]journalLine](w.t)(journalOf(w.db, account))
+	for _, l := range lines {
+		b, err := json.Marshal(l.Entry)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		out = append(out, string(b))
+	}
+	return out
+}
