@@ -43,6 +43,9 @@ type LanguageChoice struct {
 // Show renders a page whole before the first byte leaves, so that an error in a template is an error page.
 func (s *Site) Show(w http.ResponseWriter, r *http.Request, p Page) error {
 	lang := s.Lang(r)
+	if p.Chrome == nil {
+		p.Chrome = s.chrome
+	}
 	t, ok := s.pages[lang][p.Template]
 	if !ok {
 		return fmt.Errorf("no page %s", p.Template)

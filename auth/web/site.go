@@ -25,6 +25,7 @@ type Config struct {
 	Texts     fs.FS // catalogues, see LoadCatalogue; may be nil
 	Templates fs.FS // pages/*.html, parts/*.html; may be nil
 	Assets    fs.FS // may be nil
+	Chrome    any   // Page.Chrome of pages that set none, the error pages above all
 }
 
 // Site is one of the two web sites.
@@ -34,6 +35,7 @@ type Site struct {
 	host       string // lower case, with port unless it is the scheme's own
 	secure     bool
 	language   string
+	chrome     any
 	now        func() time.Time
 	log        *slog.Logger
 
@@ -51,7 +53,7 @@ func New(c Config) (*Site, error) {
 	if c.Now == nil || c.Log == nil {
 		return nil, errors.New("a site needs a clock and a log")
 	}
-	s := &Site{kind: c.Kind, name: c.Name, now: c.Now, log: c.Log, language: c.Language, origin: http.NewCrossOriginProtection()}
+	s := &Site{kind: c.Kind, name: c.Name, now: c.Now, log: c.Log, language: c.Language, chrome: c.Chrome, origin: http.NewCrossOriginProtection()}
 	if s.name == "" {
 		s.name = "Doorward"
 	}
