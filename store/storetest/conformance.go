@@ -37,7 +37,11 @@ func Run(t *testing.T, open func(t *testing.T, dir string) store.Engine) {
 			dir := t.TempDir()
 			s := &suite{T: t, dir: dir, open: open, ctx: t.Context()}
 			s.e = open(t, dir)
-			t.Cleanup(func() { s.e.Close() })
+			t.Cleanup(func() {
+				if err := s.e.Close(); err != nil {
+					t.Errorf("close: %v", err)
+				}
+			})
 			c.test(s)
 		})
 	}
