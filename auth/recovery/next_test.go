@@ -258,6 +258,20 @@ func TestNobodyGetsInUnproved(t *testing.T) {
 	})
 }
 
+// TestOlderWayBack: an account that was locked again has a newer way back; through the older one nothing goes.
+func TestOlderWayBack(t *testing.T) {
+	for _, w := range worlds() {
+		w.facts.Account.Recovery = "r-2"
+		for _, kind := range Inputs {
+			r := w.recovery(Proving)
+			next, effects := Next(r, Input{Kind: kind, Right: true, Facts: w.facts, Mail: &MailCode{}}, t0.Add(89*time.Minute))
+			if len(effects) != 1 || effects[0].Kind != Refuse || dump(t, next) != dump(t, r) {
+				t.Errorf("%s: %s: %v", w.name, kind, effects)
+			}
+		}
+	}
+}
+
 // TestHoldLapses: who comes back weeks after the wait begins anew, and can.
 func TestHoldLapses(t *testing.T) {
 	f := Facts{Account: account(auth.Recovering, auth.Touched{Factor: true}), App: NewApp, Codes: 3, Addresses: []string{"a@b.c"}}
