@@ -80,6 +80,21 @@ func play(name string, text []byte, set *rules.Set) Case {
 	return c
 }
 
+// Covers counts the scenarios below fsys that are named after each rule.
+func Covers(fsys fs.FS) (map[string]int, error) {
+	n := map[string]int{}
+	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
+		if rule, _ := Subject(name); err == nil && !d.IsDir() && path.Ext(name) == ".txtar" && rule != "" {
+			n[rule]++
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read scenarios: %w", err)
+	}
+	return n, nil
+}
+
 // Subject is the rule that a scenario's file is named after, and whether it must fire there: RULE.fires.txtar, RULE.fires-again.txtar and so
 // on, or RULE.quiet... Other names give "".
 func Subject(file string) (rule string, fires bool) {

@@ -140,6 +140,10 @@ func TestTestDir(t *testing.T) {
 	if d := cmp.Diff(want, r); d != "" {
 		t.Error(d)
 	}
+	covers, err := Covers(fsys)
+	if d := cmp.Diff(map[string]int{"own.rule": 2}, covers); err != nil || d != "" {
+		t.Error(err, d)
+	}
 	fsys["rules.yaml"] = &fstest.MapFile{Data: []byte("- id: x\n")}
 	if _, err := TestDir(fsys); err == nil {
 		t.Error("rules with mistakes are no error")
