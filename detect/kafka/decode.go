@@ -95,6 +95,7 @@ func (d *decoder) decode(b *batch, from int64) error {
 func (d *decoder) set(b *batch, set []byte, aborts []abort, from int64) error {
 	slices.SortFunc(aborts, func(x, y abort) int { return int(min(max(x.first-y.first, -1), 1)) })
 	dropped := map[int64]bool{}
+	after := int64(0)
 	for whole := 0; len(set) >= 12; whole++ {
 		length := int(int32(be.Uint32(set[8:])))
 		if length < batchHead-12 {
@@ -108,6 +109,10 @@ func (d *decoder) set(b *batch, set []byte, aborts []abort, from int64) error {
 		}
 		one := set[:12+length]
 		set = set[12+length:]
+		if base := int64(be.Uint64(one)); base < after {
+			return fmt.Errorf("batch at %d behind one that ends at %d: %w", base, after-1, errMalformed)
+		}
+		after = int64(be.Uint64(one)) + int64(int32(be.Uint32(one[23:]))) + 1
 		full, err := d.batch(b, one, &aborts, dropped, from)
 		if err != nil {
 			return err

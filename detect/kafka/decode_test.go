@@ -157,6 +157,7 @@ func TestDecode(t *testing.T) {
 		{name: "broken zstd", from: 10, set: [][]byte{rawBatch{base: 10, codec: codecZstd, body: []byte("nonsense"), count: 1}.bytes()}, next: 10, broken: "inflate"},
 		{name: "broken snappy", from: 10, set: [][]byte{rawBatch{base: 10, codec: codecSnappy, body: append(xerial, 0, 0), count: 1}.bytes()}, next: 10, broken: "inflate"},
 		{name: "broken gzip", from: 10, set: [][]byte{rawBatch{base: 10, codec: codecGzip, body: []byte("nonsense"), count: 1}.bytes()}, next: 10, broken: "inflate"},
+		{name: "offsets that go back", from: 10, set: [][]byte{cd.bytes(), ab.bytes()}, want: "12=c 13=d", next: 14, broken: "batch at 10"},
 		{name: "lz4", from: 10, set: [][]byte{lz.bytes()}, want: "10=a 11=b", next: 12},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
