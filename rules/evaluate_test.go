@@ -342,3 +342,19 @@ func TestShardsAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// A rule on "login.*" hears every login event and nothing else; a renamed rule keeps its memory under the ids it had.
+func TestWildcardAndRename(t *testing.T) {
+	text := strings.Replace(rule(`"login.*"`, `has(device)`), "  title", "  was: [old, older]\n  title", 1)
+	w := newWorld(t, text)
+	for name, want := range map[string]int{"login.failed": 1, "login.mfa.denied": 1, "transaction.requested": 0, "account.opened": 0} {
+		w = newWorld(t, text)
+		if got := len(w.take(0, name, `{"device":"d"}`)); got != want {
+			t.Errorf("%s: %d findings, want %d", name, got, want)
+		}
+	}
+	slot := w.set.compiled[0].again
+	if got := w.set.Layout().Spec(slot); got.Func != window.Again || got.Field != "r" || cmp.Diff([]string{"old", "older"}, got.Was) != "" {
+		t.Errorf("the rule's memory is %+v, want r's, which goes on with old's and older's", got)
+	}
+}
