@@ -41,6 +41,8 @@ type Flow interface {
 	Submit(ctx context.Context, id string, in recovery.Input) (recovery.View, recovery.Result, error)
 }
 
+var _ Flow = (*recovery.Flow)(nil)
+
 // Config is what a Portal is made of. Func fields may be called at any time and by many at once.
 type Config struct {
 	Name      string // the platform's name, as its owners know it

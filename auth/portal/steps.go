@@ -186,20 +186,23 @@ func (p *Portal) why(v *visit) error {
 
 func (p *Portal) code(v *visit) error {
 	b := p.body(v, "/code")
-	b.Waiting = p.waiting(v.view.App.WaitUntil)
+	b.Waiting = p.waiting(v.view.App.WaitUntil, b.Problem)
 	return p.show(v, "code", b)
 }
 
 func (p *Portal) recoveryCode(v *visit) error {
 	b := p.body(v, "/recovery-code")
-	b.Waiting = p.waiting(v.view.Codes.WaitUntil)
+	b.Waiting = p.waiting(v.view.Codes.WaitUntil, b.Problem)
 	return p.show(v, "recovery_code", b)
 }
 
 func (p *Portal) mailCode(v *visit) error { return p.show(v, "mail_code", p.body(v, "/mail-code")) }
 func (p *Portal) password(v *visit) error { return p.show(v, "password", p.body(v, "/password")) }
 
-func (p *Portal) waiting(until time.Time) time.Time {
+func (p *Portal) waiting(until time.Time, pr *problem) time.Time {
+	if pr != nil && pr.Until.After(until) {
+		until = pr.Until
+	}
 	if !p.c.Now().Before(until) {
 		return time.Time{}
 	}
