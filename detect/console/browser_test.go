@@ -88,7 +88,7 @@ func (w *world) enter(t *testing.T, ctx context.Context, name string, role staff
 	if err != nil {
 		t.Fatal(err)
 	}
-	do(t, ctx, chromedp.Navigate(link), chromedp.Click(css("form[action^='/enter/'] button.main")), seen("footer.keys"))
+	do(t, ctx, chromedp.Navigate(link), chromedp.Click(css("form[action^='/enter/'] button.main")), seen("footer[data-ready]"))
 }
 
 // Three keys decide a case from the queue, and the next one opens by itself.
@@ -97,7 +97,7 @@ func TestThreeKeysDecideACase(t *testing.T) {
 	q := w.trouble("acct-1", "acct-2", "acct-3")
 	ctx := chromium(t)
 	w.enter(t, ctx, "ana", staff.Analyst)
-	do(t, ctx, seen("table.queue tr.on"), press("j"), seen(css(`.peek a[href="/cases/`+q[1].ID+`"]`)), // the second row, and its preview
+	do(t, ctx, browserWindow(1440, "light", "en"), seen("table.queue tr.on"), press("j"), seen(css(`.peek a[href="/cases/`+q[1].ID+`"]`)), // the second row, and its preview
 		press("c"), press("1"), press(kb.Enter), seen("article.case .notice.t-good"))
 	where := ask(t, ctx, chromedp.Location())
 	said := ask(t, ctx, chromedp.Text(css("article.case .notice.t-good")))

@@ -145,13 +145,14 @@ func number(v any) (float64, bool) {
 // value writes a value of the evidence in words: yes and no, spans of time, numbers in the reader's form.
 func value(say *web.Say, v any, unit string) string {
 	if n, ok := number(v); ok {
+		if code, ok := strings.CutPrefix(unit, "minor units"); ok && n == math.Trunc(n) {
+			return say.Money(int64(n), strings.TrimSpace(code))
+		}
 		switch unit {
 		case "s", "seconds":
 			if n >= 0 && n < 1e9 {
 				return say.Span(time.Duration(n) * time.Second)
 			}
-		case "minor":
-			return amount(say, n/100)
 		case "%":
 			return amount(say, n) + " %"
 		}
@@ -208,6 +209,16 @@ func group(say *web.Say, whole, rest string) string {
 		whole += s.point + rest
 	}
 	return sign + whole
+}
+
+// Telling are the comparisons that a short view shows: those with a bar, at most two.
+func (f findingBody) Telling() (out []evidenceBody) {
+	for _, e := range f.Evidence {
+		if e.Bar && len(out) < 2 {
+			out = append(out, e)
+		}
+	}
+	return out
 }
 
 // factBody is one fact as it was when the strongest finding fired.

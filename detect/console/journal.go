@@ -218,16 +218,19 @@ func (c *Console) entry(rq *request, l *lineRead, e journal.Entry) entryBody {
 	} else {
 		b.Detail = visible(string(e.Kind))
 	}
-	if b.By = visible(maker(e.By)); !slices.Contains(knownMakers, e.By) {
+	var parts []string
+	if rule, ok := strings.CutPrefix(e.By, "rule:"); ok {
+		b.By, parts = "rule", append(parts, visible(rule))
+	} else if b.By = visible(maker(e.By)); !slices.Contains(knownMakers, e.By) {
 		b.Staff = true
 	}
-	var parts []string
+	if b.By == "rule" && e.Reason != "" { // a code, nobody's words
+		b.Reason, parts = reasonBody{}, append(parts, visible(e.Reason))
+	}
 	for _, k := range slices.Sorted(maps.Keys(e.Detail)) {
 		parts = append(parts, visible(k)+" "+visible(e.Detail[k]))
 	}
-	if b.Detail = strings.TrimSpace(b.Detail + " " + strings.Join(parts, ", ")); b.Detail == "" && e.Kind == journal.StateChanged {
-		b.Detail = visible(e.Cause)
-	}
+	b.Detail = strings.TrimSpace(b.Detail + " " + strings.Join(parts, ", "))
 	return b
 }
 

@@ -13,6 +13,8 @@ import (
 	"doorward/detect/cases"
 	"doorward/store"
 	"doorward/store/journal"
+
+	"golang.org/x/net/html"
 )
 
 type journalLine = journal.Line
@@ -231,7 +233,7 @@ func TestAccountsThatAreNot(t *testing.T) {
 		"/find?q=c-0000":          {303, ""},
 		"/nothing":                {404, ""},
 	} {
-		if p := b.get(path); p.status != want.status || !strings.Contains(p.body, want.text) {
+		if p := b.get(path); p.status != want.status || !strings.Contains(html.UnescapeString(p.body), want.text) {
 			t.Errorf("%s: %d %s", path, p.status, p.text())
 		}
 	}

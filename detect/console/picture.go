@@ -120,7 +120,7 @@ func stretch(deeds []deedBody, entries []entryBody, now time.Time) axis {
 		}
 	}
 	span := max(a.end.Sub(a.start), time.Minute)
-	a.end = a.start.Add(span + span/12)
+	a.end = a.start.Add(span + span/6)
 	return a
 }
 
@@ -196,7 +196,7 @@ func (p *picture) states(a axis, entries []entryBody, now time.Time) {
 
 func segment(s auth.State, from, to float64) segmentBody {
 	b := segmentBody{State: s, X: round(from), W: round(to - from)}
-	if b.W > 96 {
+	if b.W > 72 {
 		b.Text = "state." + string(s)
 	}
 	return b
@@ -220,7 +220,7 @@ func (p *picture) tick(say *web.Say, a axis) {
 	whole := a.end.Sub(a.start)
 	step := steps[len(steps)-1]
 	for _, s := range steps {
-		if whole/s <= 8 {
+		if whole/s <= 14 {
 			step = s
 			break
 		}
@@ -231,7 +231,7 @@ func (p *picture) tick(say *web.Say, a axis) {
 			text = t.Format("15:04:05")
 		}
 		p.Ticks = append(p.Ticks, tickBody{a.x(t), text})
-		if len(p.Ticks) > 12 {
+		if len(p.Ticks) > 16 {
 			return
 		}
 	}

@@ -32,6 +32,7 @@ type groupBody struct {
 	Side  side
 	Who   string // the device in words
 	Place string
+	Trace []string // address and device, as the platform names them
 	From  time.Time
 	Deeds []deedBody
 }
@@ -149,7 +150,7 @@ func firstBad(events []*event.Event, who func(*event.Event) side, named string) 
 func (b *storyBody) add(g groupBody, d deedBody) {
 	b.Count++
 	n := len(b.Groups)
-	if n == 0 || b.Groups[n-1].Who != g.Who || b.Groups[n-1].Side != g.Side || b.Groups[n-1].Place != g.Place ||
+	if n == 0 || b.Groups[n-1].Who != g.Who || b.Groups[n-1].Side != g.Side || b.Groups[n-1].Place != g.Place || !slices.Equal(b.Groups[n-1].Trace, g.Trace) ||
 		d.At.Sub(b.Groups[n-1].Deeds[len(b.Groups[n-1].Deeds)-1].At) > 12*time.Hour {
 		g.From = d.At
 		b.Groups = append(b.Groups, g)
@@ -167,6 +168,11 @@ func groupOf(say *web.Say, e *event.Event, s side) groupBody {
 		g.Who = visible(e.Device)
 	default:
 		g.Who = visible(e.IP)
+	}
+	for _, s := range []string{e.IP, e.Device} {
+		if s = visible(s); s != "" && s != g.Who {
+			g.Trace = append(g.Trace, s)
+		}
 	}
 	switch {
 	case e.Geo != nil:
@@ -213,7 +219,7 @@ func deed(say *web.Say, e *event.Event, z *time.Location) deedBody {
 	}
 	for _, x := range []detailBody{{"kind", e.Kind}, {"counterparty", e.Counterparty}, {"counterparty_kind", e.CounterpartyKind}, {"method", e.Method},
 		{"factor", e.Factor}, {"reason", e.Reason}, {"via", e.Via}, {"field", e.Data.Field}, {"previous", masked(e.Previous)}, {"channel", e.Channel},
-		{"ip", e.IP}, {"device", e.Device}, {"transaction", e.Transaction}, {"refers_to", e.RefersTo}, {"note", e.Note}} {
+		{"transaction", e.Transaction}, {"refers_to", e.RefersTo}, {"note", e.Note}} {
 		if x.Value != "" {
 			d.Detail = append(d.Detail, detailBody{"field." + x.Name, visible(x.Value)})
 		}

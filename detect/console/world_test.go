@@ -177,8 +177,8 @@ func (s *source) Fetch(ctx context.Context) ([]detect.Record, error) {
 	return batch, nil
 }
 
-// happen puts events in and waits until the shard has taken them.
-func (w *world) happen(events ...event.Event) {
+// happen puts events in and waits until the shard has taken them. It says how many the decoder let in.
+func (w *world) happen(events ...event.Event) (taken int) {
 	w.t.Helper()
 	var lines []history.Line
 	before := w.shard.Status().Counts.Events
@@ -193,6 +193,11 @@ func (w *world) happen(events ...event.Event) {
 		}
 		e.Arrival = e.Time
 		raw := event.Encode(e)
+		if _, problem := event.DecodeStored(raw); problem != nil {
+			w.t.Log(problem)
+			continue
+		}
+		taken++
 		w.records = append(w.records, detect.Record{Topic: detect.TopicEvents, Offset: e.Time.UnixMilli(), Time: e.Time, Key: []byte(e.Account), Value: raw,
 			Headers: []detect.Header{{Key: "content-type", Value: []byte("application/cloudevents+json")}}})
 		lines = append(lines, history.Line{Account: string(e.Account), At: e.Time, Arrival: e.Time, Source: e.Source, ID: e.ID, Type: string(e.Type), Raw: raw})
@@ -201,7 +206,8 @@ func (w *world) happen(events ...event.Event) {
 	if err := w.past.Add(context.Background(), lines, nil); err != nil {
 		w.t.Fatal(err)
 	}
-	w.until("the shard has taken the events", func() bool { return w.shard.Status().Counts.Events >= before+uint64(len(events)) })
+	w.until("the shard has taken the events", func() bool { return w.shard.Status().Counts.Events >= before+uint64(taken) })
+	return taken
 }
 
 func (w *world) until(what string, ok func() bool) {
@@ -442,4 +448,10 @@ func (w *world) entries(account string) []string {
 		out = append(out, string(b))
 	}
 	return out
+}
+
+// code is what the authenticator app of an otpauth URI shows now.
+func (w *world) code(uri string) string {
+	w.t.Helper()
+	return must[string](w.t)(totp.CodeAt(uri, w.clock()))
 }

@@ -7,9 +7,13 @@ const on = foot && foot.dataset.keys !== 'off'
 const typing = (el) => el && (el.isContentEditable || /^(TEXTAREA|SELECT)$/.test(el.tagName) ||
   (el.tagName === 'INPUT' && !/^(radio|checkbox|button|submit)$/.test(el.type)))
 
-// choose picks the answer that stands for a key in the form that decides.
+// The form that decides, if it is in sight: nobody decides by a key what they can't see.
+const form = () => all('form.choose').find((f) => f.checkVisibility())
+
+// choose picks the answer that stands for a key.
 function choose(name, key) {
-  const input = all(`form.choose input[name=${name}]`).find((i) => i.dataset.key === key)
+  const f = form()
+  const input = f && all(`input[name=${name}]`, f).find((i) => i.dataset.key === key)
   if (!input) return false
   input.checked = true
   input.focus()
@@ -17,9 +21,9 @@ function choose(name, key) {
 }
 
 function decide() {
-  const form = one('form.choose')
-  if (!form || !one('input[name=act]:checked', form)) return false
-  form.requestSubmit()
+  const f = form()
+  if (!f || !one('input[name=act]:checked', f)) return false
+  f.requestSubmit()
   return true
 }
 
@@ -127,3 +131,5 @@ if (zone) {
     offer.addEventListener('click', () => { zone.value = here })
   }
 }
+
+if (foot) foot.dataset.ready = 'yes'
