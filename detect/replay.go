@@ -93,6 +93,9 @@ func (r *Replay) settle(v *Evaluator) ([]Finding, error) {
 	}
 	v.owed = effects{}
 	v.seen.fresh = v.seen.fresh[:0]
+	if v.sequence%4096 == 0 {
+		v.memory.Dirty(nil) // notes of evictions pile up until somebody takes them
+	}
 	v.accounts.settled()
 	return owed.findings, nil
 }

@@ -136,7 +136,7 @@ func (s *Shard) Run(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, store.ErrFenced), errors.Is(err, errNotOurs):
+		case errors.Is(err, store.ErrFenced), errors.Is(err, errNotOurs), errors.Is(err, store.ErrBroken), errors.Is(err, store.ErrClosed):
 			s.say(func(st *Status) { st.Problem = err.Error() })
 			return fmt.Errorf("shard %d: %w", s.n, err)
 		}

@@ -78,6 +78,9 @@ var (
 	ErrNewer = errors.New("store: written by a newer version")
 	// ErrInUse says that another process holds the store.
 	ErrInUse = errors.New("store: held by another process")
+	// ErrBroken says that a write failed in a way that leaves its outcome open, and that the engine does nothing more until a new process
+	// opens the store: end the process.
+	ErrBroken = errors.New("store: stopped after a failed write")
 	// ErrClosed says that the engine was closed.
 	ErrClosed = errors.New("store: closed")
 )

@@ -46,7 +46,7 @@ var _ store.Engine = (*DB)(nil)
 
 // ErrBroken says that a write failed in a state nobody knows; the store must be opened again, which reads its log anew and keeps each
 // transaction whole or not at all.
-var ErrBroken = errors.New("store: stopped after a failed write")
+var ErrBroken = store.ErrBroken
 
 func newDB(cfg Config, b *badgerdb.DB, g *guard, n *numbers) *DB {
 	d := &DB{

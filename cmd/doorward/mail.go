@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"doorward/auth"
+	"doorward/auth/notice"
+	"doorward/detect"
+	"doorward/store"
+	"doorward/store/outbox"
+)
+
+// mailShard is the number under which notices wait for the mail server in the outbox: no partition has it. A slow or broken mail server
+// holds up mail, and nothing else.
+const mailShard = 1<<16 - 1
+
+// mailroom turns notices that are due into text, and takes them to their owners.
+type mailroom struct {
+	engine store.Engine
+	writer *notice.Writer
+	send   notice.Send // nil: no mail server is configured, notices are published only
+	log    *slog.Logger
+	now    func() time.Time
+	wakes  chan struct{}
+}
+
+// letter is a row of the mail outbox.
+type letter struct {
+	Notice notice.Notice `json:"notice"`
+	To     []string      `json:"to"`
+}
+
+// notice makes the record of doorward.notices.v1 of a row that says a notice is due, and puts the mail into the outbox, once for each
+// notice however often its row is published.
+func (m *mailroom) notice(ctx context.Context, row outbox.Row) (outbox.Row, error) {
+	var due notice.Due
+	if err := json.Unmarshal(row.Value, &due); err != nil {
+		return row, fmt.Errorf("decode a notice: %w", err)
+	}
+	n, to, err := m.writer.Write(ctx, due)
+	if err != nil {
+		return row, err
+	}
+	if row.Value, err = json.Marshal(n); err != nil {
+		return row, fmt.Errorf("encode a notice: %w", err)
+	}
+	if m.send == nil || len(to) == 0 {
+		return row, nil
+	}
+	return row, m.queue(ctx, n, to)
+}
+
+// queue puts a letter into the outbox. Its mark stays when it has been sent, so that the same notice is not sent again.
+func (m *mailroom) queue(ctx context.Context, n notice.Notice, to []string) error {
+	value, err := json.Marshal(letter{n, to})
+	if err != nil {
+		return fmt.Errorf("encode a letter: %w", err)
+	}
+	sum := sha256.Sum256([]byte(n.ID))
+	pair, err := outbox.Pair(mailShard, uint64(max(m.now().UnixMilli(), 0)), binary.BigEndian.Uint32(sum[:]), outbox.Row{ID: n.ID, Topic: "mail", Value: value})
+	if err != nil {
+		return err
+	}
+	mark := store.Key(store.KindOutcome, "mail-"+n.ID)
+	_, err = m.engine.Commit(ctx, &store.Batch{Shard: store.NoShard, Expect: []store.Expect{{Key: mark}}, Put: []store.Pair{{Key: mark, Value: []byte{1}}, pair}})
+	if isConflict(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("queue a letter: %w", err)
+	}
+	select {
+	case m.wakes <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// run sends letters until ctx ends. A letter that the server refuses for good is named in the log and given up; everything else waits.
+func (m *mailroom) run(ctx context.Context) error {
+	epoch, err := m.engine.Claim(ctx, mailShard, "mail")
+	if err != nil {
+		return fmt.Errorf("claim the mail outbox: %w", err)
+	}
+	relay, err := outbox.NewRelay(outbox.Config{Engine: m.engine, Shard: mailShard, Epoch: epoch, Publish: m.deliver, Log: m.log})
+	if err != nil {
+		return err
+	}
+	go func() { // ends with ctx
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-m.wakes:
+				relay.Wake()
+			}
+		}
+	}()
+	return relay.Run(ctx)
+}
+
+func (m *mailroom) deliver(ctx context.Context, rows []outbox.Row) error {
+	for _, r := range rows {
+		var l letter
+		if err := json.Unmarshal(r.Value, &l); err != nil {
+			return fmt.Errorf("decode a letter: %w", err)
+		}
+		err := m.send(ctx, l.Notice, l.To)
+		if notice.ForGood(err) {
+			m.log.Error("the mail server refuses a notice for good", "notice", l.Notice.ID, "problem", err)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// warnOwner tells an owner what somebody tries, once an hour for each thing.
+func (s *service) warnOwner(ctx context.Context, id auth.AccountID, what string) {
+	if s.mail == nil || what == "hold" { // the portal shows a hold with its end
+		return
+	}
+	now := s.now().UTC().Truncate(time.Hour)
+	due := notice.Due{ID: fmt.Sprintf("%s-%s-%d", what, id, now.Unix()), Account: id, Kind: notice.CodeUsed, At: s.now().UTC()}
+	n, to, err := s.mail.writer.Write(ctx, due)
+	if err == nil && s.mail.send != nil && len(to) > 0 {
+		err = s.mail.queue(ctx, n, to)
+	}
+	if err != nil {
+		s.log.Error("tell an owner of tried codes", "problem", err)
+	}
+}
+
+// publishRows sends rows of the outbox to the broker, notices as text.
+func (s *service) publishRows(ctx context.Context, rows []outbox.Row) error {
+	messages := make([]detect.Message, len(rows))
+	for i, r := range rows {
+		if r.Topic == detect.TopicNotices {
+			var err error
+			if r, err = s.mail.notice(ctx, r); err != nil {
+				return err
+			}
+		}
+		m := detect.Message{Topic: r.Topic, Partition: r.Partition, Key: r.Key, Value: r.Value}
+		for _, h := range r.Headers {
+			m.Headers = append(m.Headers, detect.Header(h))
+		}
+		messages[i] = m
+	}
+	return s.client.Publish(ctx, messages)
+}
