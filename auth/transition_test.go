@@ -267,3 +267,32 @@ func TestChallengeOutlivesLimit(t *testing.T) {
 		t.Errorf("answered and over, and yet %s", n.State)
 	}
 }
+
+// TestLimitInProbation: ten minutes of a limit must not be a way out of three days of probation.
+func TestLimitInProbation(t *testing.T) {
+	p := Account{ID: "acct-1", State: Probation, Until: t0.Add(72 * time.Hour), Version: 4}
+	for short, want := range map[time.Duration]time.Time{10 * time.Minute: t0.Add(72 * time.Hour), 100 * time.Hour: t0.Add(100 * time.Hour), 0: {}} {
+		a, ok := p.Judge(Verdict{Response: Limit, For: short, Findings: []string{"f"}, At: t0, Event: "s 1", Recovery: "r-9"})
+		if !ok || a.State != Limited || !a.Until.Equal(want) || a.Recovery != "r-9" {
+			t.Errorf("limited for %v: %s until %v, want %v", short, a.State, a.Until, want)
+		}
+	}
+}
+
+// TestLimitAgain: the later of two ends holds, and none is later than any.
+func TestLimitAgain(t *testing.T) {
+	for _, c := range []struct{ first, second, want time.Duration }{
+		{10 * time.Minute, 5 * time.Minute, 10 * time.Minute},
+		{10 * time.Minute, 20 * time.Minute, 20 * time.Minute},
+		{10 * time.Minute, 0, 0},
+		{0, 10 * time.Minute, 0},
+	} {
+		a := Account{ID: "acct-1", State: Open}
+		for _, d := range []time.Duration{c.first, c.second} {
+			a, _ = a.Judge(Verdict{Response: Limit, For: d, Findings: []string{"f"}, At: t0, Event: "s 1", Recovery: "r-9"})
+		}
+		if want := t0.Add(c.want); c.want == 0 && !a.Until.IsZero() || c.want != 0 && !a.Until.Equal(want) {
+			t.Errorf("%v, then %v: until %v", c.first, c.second, a.Until)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -203,6 +204,62 @@ func TestMailCodeLimits(t *testing.T) {
 	}
 	if v, _ := s.submit(id, Input{Kind: InputMailCode, Code: s.mailed[2]}); v.Current != StepReview {
 		t.Errorf("the newest code: at %s", v.Current)
+	}
+}
+
+// TestParallelMailCode is S-2 for a mailed code: within its tries, one success.
+func TestParallelMailCode(t *testing.T) {
+	s := newStage(t)
+	_, codes := s.enrolled("ann@example.com")
+	id := s.lock(auth.ChangedFactor)
+	s.wait(time.Minute)
+	s.submit(id, Input{Kind: InputRecoveryCode, Code: codes[0]})
+	s.submit(id, Input{Kind: InputMailSend})
+	var in atomic.Int64
+	var crowd sync.WaitGroup
+	for range 100 {
+		crowd.Go(func() {
+			if _, r, err := s.Submit(context.Background(), id, Input{Kind: InputMailCode, Code: s.mailed[0]}); err != nil {
+				t.Error(err)
+			} else if r.Refused == "" {
+				in.Add(1)
+			}
+		})
+	}
+	crowd.Wait()
+	r, _, err := Load(t.Context(), s.store, id)
+	if err != nil || in.Load() != 1 || len(r.Proofs) != 2 {
+		t.Errorf("%d successes, proofs %+v, %v", in.Load(), r.Proofs, err)
+	}
+}
+
+// TestMailCodeReplaced: a code that was verified while its successor was being sent is not taken for the successor.
+func TestMailCodeReplaced(t *testing.T) {
+	s := newStage(t)
+	_, codes := s.enrolled("ann@example.com")
+	id := s.lock(auth.ChangedFactor)
+	s.wait(time.Minute)
+	s.submit(id, Input{Kind: InputRecoveryCode, Code: codes[0]})
+	s.submit(id, Input{Kind: InputMailSend})
+	r, _, err := Load(t.Context(), s.store, id)
+	s.must(err)
+	s.submit(id, Input{Kind: InputMailSend})
+	var no *refusal
+	if _, err := s.step(t.Context(), id, Input{Kind: InputMailCode, Right: true, Mail: &MailCode{MAC: r.Mail.MAC}}, nil); !errors.As(err, &no) {
+		t.Errorf("taken: %v", err)
+	}
+}
+
+// TestNewerCodes: recovery codes that were made after the first bad event are the stranger's: nothing is left, so it is for staff.
+func TestNewerCodes(t *testing.T) {
+	s := newStage(t)
+	s.enrolled("ann@example.com")
+	id := s.lock(auth.ChangedFactor)
+	s.wait(time.Minute)
+	codes, err := s.codes.Issue(t.Context(), owner)
+	s.must(err)
+	if v, r := s.submit(id, Input{Kind: InputRecoveryCode, Code: codes[0]}); r.Refused != RefusedStep || v.Status != Staff {
+		t.Errorf("%+v, %+v", r, v)
 	}
 }
 
