@@ -30,7 +30,7 @@ func TestBackInWithTheApp(t *testing.T) {
 	w.post("/password").want("/review", "Mail address changed", "Sign-in check changed: authenticator app").lacks("checked")
 	w.post("/review", b.flow.view.Changes[0].ID, "mine", b.flow.view.Changes[1].ID, "not_mine", b.flow.view.Changes[2].ID, "not_mine",
 		b.flow.view.Changes[3].ID, "not_mine", b.flow.view.Changes[4].ID, "not_mine")
-	w.want("/done", "You are back in", "Wednesday 25 November, 02:40 (Singapore time)", "Still 3 days", "ABCD EFGH JKLM NPQR STUV")
+	w.want("/done", "You are back in", "Wednesday 25 November, 02:40 (Singapore time)", "3 days left", "ABCD EFGH JKLM NPQR STUV")
 	in := b.flow.got[len(b.flow.got)-1]
 	if len(in.Approved) != 1 || in.Approved[0] != recovery.ChangeID(b.flow.view.Changes[0].Change) || len(in.Denied) != 4 {
 		t.Errorf("the recovery was told %+v", in)
@@ -57,7 +57,7 @@ func TestBackInWithoutTheApp(t *testing.T) {
 	}
 	w.post("/mail-code", "mail_code", "00123456").want("/password").post("/password").want("/review")
 	w.get("/review/none").want("/review/none", "Mail address changed").post("/review", "all", "not_mine")
-	w.want("/stopped", "Still 1 day", "Monday 23 November, 02:40 (Singapore time)", "Talk to a person")
+	w.want("/stopped", "1 day left", "Monday 23 November, 02:40 (Singapore time)", "Talk to a person")
 	b.flow.view.Current, b.flow.view.CanFinish = "", true
 
 	// a day later, from the mail again: the wait is over, and who only has the link gets no codes

@@ -161,7 +161,7 @@ func TestForeignCookiesAreNone(t *testing.T) {
 
 func TestWritesDoNotOverwriteEachOther(t *testing.T) {
 	d := newDesk(t, "console", storetest.Open(t))
-	c := d.begin("ana", 0)
+	c := d.begin("ana", -1)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	won := 0
