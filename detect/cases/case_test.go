@@ -45,7 +45,9 @@ func TestStateMachineIsTheTableOfTheDoc(t *testing.T) {
 			}
 			return after, nil
 		}},
-		{"close", func(c Case) (Case, error) { return c.Close(FalsePositive, "staff:bo", "known device", t0.Add(time.Minute)) }},
+		{"close", func(c Case) (Case, error) {
+			return c.Close(FalsePositive, "staff:bo", "known device", t0.Add(time.Minute))
+		}},
 		{"note", func(c Case) (Case, error) { return c.Note("staff:bo", "called", t0.Add(time.Minute)) }},
 	}
 	doc, err := os.ReadFile("doc.go")
