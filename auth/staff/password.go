@@ -50,16 +50,21 @@ func CheckPassword(name, password string) error {
 		return ErrLong
 	}
 	low := strings.ToLower(p)
-	bare := strings.Map(func(r rune) rune {
+	b := bare(low)
+	if common[b] || repeats(b) || climbs(b) || onlyNames(b, bare(name)) {
+		return ErrCommon
+	}
+	return nil
+}
+
+// bare is a text without the spaces and punctuation that people put between words.
+func bare(s string) string {
+	return strings.Map(func(r rune) rune {
 		if strings.ContainsRune(" -_.,!?", r) {
 			return -1
 		}
 		return r
-	}, low)
-	if common[low] || common[bare] || repeats(bare) || climbs(bare) || onlyNames(bare, name) {
-		return ErrCommon
-	}
-	return nil
+	}, s)
 }
 
 // common are passwords of 15 characters and more from the top of published lists, without their spaces and punctuation.
@@ -105,7 +110,7 @@ func climbs(p string) bool {
 func onlyNames(p, name string) bool {
 	rest := strings.ReplaceAll(p, "doorward", "")
 	if len(name) >= 3 {
-		rest = strings.ReplaceAll(rest, strings.ToLower(name), "")
+		rest = strings.ReplaceAll(rest, name, "")
 	}
 	return utf8.RuneCountInString(rest) < 8
 }
