@@ -177,6 +177,7 @@ func TestConnectEndsWithContext(t *testing.T) {
 
 // TLS and SCRAM against Apache Kafka: signing in, making topics, writing, the group and reading; and its own way of refusing a password.
 func TestSecureListener(t *testing.T) {
+	t.Parallel()
 	brokers, ca := os.Getenv("DOORWARD_TEST_SASL_BROKERS"), os.Getenv("DOORWARD_TEST_CA")
 	cfg := Config{TLS: true, CAFile: ca, SASL: "scram-sha-512", User: "doorward", Password: "doorward-secret"}
 	b := target{brokers: strings.Split(brokers, ",")}

@@ -51,6 +51,7 @@ func TestDeadLetter(t *testing.T) {
 
 // Whatever fits is sent again exactly as it was; what does not fit is never sent again, and its dead letter is within the limit.
 func TestDeadLetterOriginal(t *testing.T) {
+	t.Parallel()
 	name := rapid.OneOf(rapid.SampledFrom([]string{"ce_id", "content-type", "doorward.original.x", "doorward.value.length", "__connect.errors.offset", "x", ""}), rapid.String())
 	bytesOrNil := rapid.OneOf(rapid.Just([]byte(nil)), rapid.SliceOfN(rapid.Byte(), 0, 3000))
 	rapid.Check(t, func(t *rapid.T) {

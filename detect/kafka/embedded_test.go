@@ -13,6 +13,7 @@ import (
 
 // The embedded broker keeps topics, records and the group's offsets over a restart, and takes a free port when its own is taken.
 func TestEmbedded(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	broker, err := Embedded(dir, "127.0.0.1:0")
 	if err != nil {
@@ -46,6 +47,9 @@ func TestEmbedded(t *testing.T) {
 	}
 	if err := c.Publish(within(t, 10*time.Second), []detect.Message{{Topic: name, Partition: 0, Value: []byte("c")}}); err != nil {
 		t.Error(err)
+	}
+	if id, err := c.ClusterID(within(t, 10*time.Second)); id != "doorward-embedded" || err != nil {
+		t.Errorf("cluster id %q, %v", id, err)
 	}
 	// A topic that nobody made is not made by asking for it.
 	m, err := c.api.Metadata(within(t, 10*time.Second), &kafka.MetadataRequest{Topics: []string{"surprise"}})

@@ -20,8 +20,12 @@ import (
 type RunShard func(ctx context.Context, shard int, src detect.Source) error
 
 // Run joins the group and runs the shards it is given, until ctx ends (nil) or an input topic's partitions change (*PartitionsError) or
-// the group refuses this member. A broker that is away is waited for. An error of a shard stops that shard for as long as the process
-// lives (Stopped), and no other; only store.ErrFenced makes the process join the group anew, as it says that another one owns the shard.
+// the group refuses this member. A broker that is away is waited for, and the shards run on meanwhile: what people and deadlines do to
+// accounts does not depend on Kafka. They run on through a rebalance, too, unless it takes them away: who owns a shard is the store's to
+// say (its epoch), the group only says who should claim it.
+//
+// An error of a shard stops that shard for as long as the process lives (Stopped), and no other; only store.ErrFenced makes the process
+// join the group anew, as it says that another one owns the shard.
 func (c *Client) Run(ctx context.Context, run RunShard) error {
 	if c.shards() == 0 {
 		return errors.New("kafka: EnsureTopics comes before Run")
@@ -41,21 +45,23 @@ func (c *Client) Run(ctx context.Context, run RunShard) error {
 	if err != nil {
 		return fmt.Errorf("join group %s: %w", c.cfg.Group, err)
 	}
+	work := &workers{c: c, ctx: ctx, run: run, now: map[int]*worker{}, rejoin: make(chan struct{}, 1)}
 	var watching sync.WaitGroup
 	watching.Go(func() { c.watch(ctx, cancel) })
 	defer func() {
 		cancel(nil)
 		watching.Wait()
+		work.all.Wait()
 		// A join may hang in the broker for many seconds: after one, its connections are cut. Leaving opens new ones.
 		cut := time.AfterFunc(time.Second, conns.cut)
 		group.Close()
 		cut.Stop()
 	}()
-	return c.generations(ctx, group, run)
+	return c.generations(ctx, group, work)
 }
 
 // generations takes one generation after the other.
-func (c *Client) generations(ctx context.Context, group *kafka.ConsumerGroup, run RunShard) error {
+func (c *Client) generations(ctx context.Context, group *kafka.ConsumerGroup, work *workers) error {
 	var told time.Time
 	for {
 		gen, err := group.Next(ctx)
@@ -66,7 +72,7 @@ func (c *Client) generations(ctx context.Context, group *kafka.ConsumerGroup, ru
 		case ctx.Err() != nil:
 			return nil
 		case err == nil:
-			c.generation(ctx, gen, run)
+			c.generation(ctx, gen, work)
 		case refusedByGroup(err):
 			return fmt.Errorf("join group %s as user %q: %w", c.cfg.Group, c.cfg.User, err)
 		case errors.Is(err, kafka.RebalanceInProgress):
@@ -83,10 +89,13 @@ func refusedByGroup(err error) bool {
 		errors.Is(err, kafka.SASLAuthenticationFailed) || errors.Is(err, kafka.InvalidSessionTimeout)
 }
 
-// generation runs the shards of one generation in a function of the library's, which waits for it before it joins again, and returns
-// when that is over.
-func (c *Client) generation(ctx context.Context, gen *kafka.Generation, run RunShard) {
+// generation makes the workers those that one generation asks for, and commits their progress until it is over.
+func (c *Client) generation(ctx context.Context, gen *kafka.Generation, work *workers) {
 	shards := c.assigned(gen)
+	again := make(<-chan time.Time)
+	if c.cfg.Store != "" && len(shards) < c.shards() {
+		again = time.After(again10s) // the member that assigned may not have known the topics whole
+	}
 	if len(shards) == 0 {
 		why := "another member of the group holds a store and serves it"
 		if c.cfg.Store == "" {
@@ -97,30 +106,32 @@ func (c *Client) generation(ctx context.Context, gen *kafka.Generation, run RunS
 		c.served(time.Now())
 		c.cfg.Log.Info("kafka: shards assigned", "group", c.cfg.Group, "generation", gen.ID, "shards", shards)
 	}
+	work.set(shards)
 	over := make(chan struct{})
 	gen.Start(func(member context.Context) {
 		defer close(over)
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		defer context.AfterFunc(member, cancel)()
-		var running sync.WaitGroup
-		for _, shard := range shards {
-			if c.stop(shard) != nil {
+		done := map[string]map[int]int64{}
+		for tick := time.NewTicker(c.commitEvery); ; {
+			select {
+			case <-tick.C:
+				c.commit(gen, shards, done)
 				continue
+			case <-ctx.Done():
+				work.all.Wait()
+			case <-member.Done():
+			case <-work.rejoin:
+			case <-again:
 			}
-			running.Go(func() {
-				if fenced := c.runShard(ctx, shard, run); fenced {
-					wait(ctx, 500*time.Millisecond) // not at once: the other owner may still be coming up
-					cancel()
-				}
-			})
+			tick.Stop()
+			c.commit(gen, shards, done)
+			return
 		}
-		c.commitLoop(ctx, gen, shards)
-		running.Wait()
-		c.commit(gen, shards, map[string]map[int]int64{})
 	})
 	<-over
 }
+
+// again10s is after how long a member that holds the store and was not given every shard asks again.
+const again10s = 10 * time.Second
 
 // assigned are the shards whose partition of every input topic is ours.
 func (c *Client) assigned(gen *kafka.Generation) []int {
@@ -138,6 +149,63 @@ func (c *Client) assigned(gen *kafka.Generation) []int {
 	}
 	slices.Sort(shards)
 	return shards
+}
+
+// workers are the shards that run. Only Run's goroutine starts and stops them.
+type workers struct {
+	c      *Client
+	ctx    context.Context // ends with Run
+	run    RunShard
+	now    map[int]*worker
+	all    sync.WaitGroup
+	rejoin chan struct{} // says that a shard was fenced
+}
+
+type worker struct {
+	stop  context.CancelFunc
+	ended chan struct{}
+}
+
+// set stops the workers of shards that are not wanted, waits for them, and starts those that are missing.
+func (w *workers) set(shards []int) {
+	for shard, one := range w.now {
+		if !slices.Contains(shards, shard) {
+			w.c.cfg.Log.Info("kafka: shard given up", "shard", shard)
+			one.stop()
+		}
+	}
+	for shard, one := range w.now {
+		if !slices.Contains(shards, shard) {
+			<-one.ended
+			delete(w.now, shard)
+		}
+	}
+	for _, shard := range shards {
+		if one := w.now[shard]; one != nil {
+			select {
+			case <-one.ended:
+			default:
+				continue
+			}
+		}
+		if w.c.stop(shard) != nil {
+			continue
+		}
+		ctx, stop := context.WithCancel(w.ctx)
+		one := &worker{stop, make(chan struct{})}
+		w.now[shard] = one
+		w.all.Go(func() {
+			defer close(one.ended)
+			defer stop()
+			if fenced := w.c.runShard(ctx, shard, w.run); fenced {
+				wait(ctx, 500*time.Millisecond) // not at once: the other owner may still be coming up
+				select {
+				case w.rejoin <- struct{}{}:
+				default:
+				}
+			}
+		})
+	}
 }
 
 // runShard runs one shard until ctx ends or it can't go on.
@@ -211,16 +279,8 @@ func (c *Client) SetProgress(shard int, at []detect.Position) {
 	c.progress[shard] = at
 }
 
-// commitLoop commits once a second until ctx ends. It is the generation's one committer: kafka-go burns a processor when two goroutines
-// commit at a time (reference: architecture 2.3c).
-func (c *Client) commitLoop(ctx context.Context, gen *kafka.Generation, shards []int) {
-	done := map[string]map[int]int64{}
-	for wait(ctx, c.commitEvery) {
-		c.commit(gen, shards, done)
-	}
-}
-
-// commit tells Kafka the shards' progress that differs from done. Nothing depends on it, so that a failure is only worth a debug line.
+// commit tells Kafka the shards' progress that differs from done. Nothing depends on it, so that a failure is only worth a debug line. A
+// generation has one committer: kafka-go burns a processor when two goroutines commit at a time (reference: architecture 2.3c).
 func (c *Client) commit(gen *kafka.Generation, shards []int, done map[string]map[int]int64) {
 	fresh := map[string]map[int]int64{}
 	c.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"reflect"
 	"slices"
 	"strings"
@@ -135,6 +136,8 @@ func (l *shardLog) running(name string) (n int) {
 	return n
 }
 
+func (l *shardLog) started(shard int) int { l.mu.Lock(); defer l.mu.Unlock(); return l.starts[shard] }
+
 func (l *shardLog) seen() int { l.mu.Lock(); defer l.mu.Unlock(); return len(l.values) }
 
 func messages(topic string, n int) (out []detect.Message) {
@@ -156,9 +159,17 @@ func TestRebalance(t *testing.T) {
 		holder := b.with(t, cfg)
 		holder.commitEvery = 50 * time.Millisecond
 		var log shardLog
-		running(t, spare, log.run("spare", spare))
+		heard := &counting{}
+		holder.cfg.Log = slog.New(heard)
 		stop := running(t, holder, log.run("holder", holder))
 		until(t, "the holder runs 4 shards", func() bool { return log.running("holder") == 4 })
+		running(t, spare, log.run("spare", spare))
+		until(t, "the spare one has joined", func() bool { return heard.count("shards assigned") >= 2 })
+		for shard := range 4 {
+			if n := log.started(shard); n != 1 {
+				t.Errorf("shard %d was started %d times, want once: a rebalance that leaves it is no reason", shard, n)
+			}
+		}
 		if err := holder.Publish(within(t, 20*time.Second), append(messages(one, 50), messages(two, 50)...)); err != nil {
 			t.Fatalf("publish: %v", err)
 		}
@@ -310,7 +321,7 @@ func TestReplaceKilled(t *testing.T) {
 	})
 }
 
-// Run outlives a broker that goes away, and ends quickly when asked to while it is away.
+// Shards run on while the broker is away, so that an owner is let back in, go on reading when it is back, and end quickly when asked to.
 func TestRunBrokerAway(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -321,23 +332,78 @@ func TestRunBrokerAway(t *testing.T) {
 	defer func() { broker.Close() }()
 	b := target{brokers: []string{broker.Addr()}}
 	name := topic(t)
-	c := b.with(t, Config{Partitions: 2, Inputs: []string{name}, Group: name, Store: "s"})
+	away := &counting{}
+	c := b.with(t, Config{Partitions: 2, Inputs: []string{name}, Group: name, Store: "s", Log: slog.New(away)})
 	var log shardLog
 	stop := running(t, c, log.run("c", c))
 	until(t, "both shards run", func() bool { return log.running("c") == 2 })
 	broker.Close()
+	until(t, "the member has noticed that it is out of the group", func() bool { return away.count("not in the group") > 0 })
+	if n := log.running("c"); n != 2 {
+		t.Errorf("%d shards run while the broker is away, want 2", n)
+	}
 	if broker, err = Embedded(dir, b.brokers[0]); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Publish(within(t, 20*time.Second), []detect.Message{{Topic: name, Partition: 1, Value: []byte("a")}}); err != nil {
 		t.Fatalf("publish: %v", err)
 	}
-	until(t, "records come again", func() bool { return log.seen() > 0 && log.running("c") == 2 })
+	until(t, "records come again", func() bool { return log.seen() > 0 })
+	if x, y := log.started(0), log.started(1); x != 1 || y != 1 {
+		t.Errorf("the shards were started %d and %d times, want once", x, y)
+	}
 	broker.Close()
 	start := time.Now()
 	stop()
 	if d := time.Since(start); d > 5*time.Second {
 		t.Errorf("ending without a broker took %v", d)
+	}
+}
+
+// counting is a log that is only looked at.
+type counting struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (l *counting) Enabled(context.Context, slog.Level) bool { return true }
+func (l *counting) WithAttrs([]slog.Attr) slog.Handler       { return l }
+func (l *counting) WithGroup(string) slog.Handler            { return l }
+func (l *counting) Handle(_ context.Context, r slog.Record) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, r.Message)
+	return nil
+}
+
+func (l *counting) count(part string) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, line := range l.lines {
+		if strings.Contains(line, part) {
+			n++
+		}
+	}
+	return n
+}
+
+// A shard that is given to somebody else stops here before anything else happens.
+func TestShardGivenUp(t *testing.T) {
+	t.Parallel()
+	b := fake(t)
+	name := topic(t)
+	cfg := Config{Partitions: 2, Inputs: []string{name}, Group: name, Store: "young"}
+	young := b.with(t, cfg)
+	cfg.Store = "old"
+	old := b.with(t, cfg)
+	old.served(time.UnixMilli(1)) // it has served since long ago, so that it is preferred
+	var log shardLog
+	running(t, young, log.run("young", young))
+	until(t, "the young one runs", func() bool { return log.running("young") == 2 })
+	running(t, old, log.run("old", old))
+	until(t, "the old one has taken over", func() bool { return log.running("old") == 2 && log.running("young") == 0 })
+	if got := young.Serving(); len(got) != 0 {
+		t.Errorf("the young one serves %v", got)
 	}
 }
 

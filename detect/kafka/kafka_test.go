@@ -151,7 +151,7 @@ func read(t *testing.T, s *source, n int) (values []string, at map[string]detect
 // quiet fails when records come within a few polls.
 func quiet(t *testing.T, s *source) {
 	t.Helper()
-	for range 3 {
+	for range 2 {
 		rs, err := s.Fetch(within(t, 10*time.Second))
 		if err != nil || len(rs) > 0 {
 			t.Fatalf("%d records and error %v where nothing was to come", len(rs), err)

@@ -103,6 +103,7 @@ func clone(hs []detect.Header) (out []detect.Header) {
 
 // A message that its topic does not take is named; those around it in the same request are written.
 func TestPublishTooLarge(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, b target) {
 		name := topic(t)
 		c := b.connect(t, 1, topic(t))
@@ -192,6 +193,7 @@ func TestPublishTroubles(t *testing.T) {
 }
 
 func TestEnsureTopics(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, b target) {
 		in, out := topic(t), topic(t)
 		c := b.with(t, Config{})
@@ -239,6 +241,7 @@ func TestEnsureTopics(t *testing.T) {
 
 // A fresh broker's answers are waited out; a user that may not create topics is told what to create.
 func TestEnsureTopicsTroubles(t *testing.T) {
+	t.Parallel()
 	b := fake(t)
 	name := topic(t)
 	c := b.with(t, Config{})
@@ -260,6 +263,7 @@ func TestEnsureTopicsTroubles(t *testing.T) {
 
 // A compacted topic is read to its end, over the holes.
 func TestReadCompacted(t *testing.T) {
+	t.Parallel()
 	b := fake(t)
 	name := topic(t)
 	c := b.connect(t, 1, topic(t))
@@ -304,6 +308,7 @@ func TestReadCompacted(t *testing.T) {
 }
 
 func TestTail(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, b target) {
 		name := topic(t)
 		c := b.connect(t, 1, name)

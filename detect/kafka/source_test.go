@@ -128,6 +128,7 @@ func TestFetchTransactions(t *testing.T) {
 }
 
 func TestFetchEmptyThenLive(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, b target) {
 		name := topic(t)
 		s := open(t, b.connect(t, 1, name))
@@ -230,6 +231,7 @@ func TestFetchBacklog(t *testing.T) {
 
 // Reading goes on at the stored position, and only on the log that was read before.
 func TestOpenPositions(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, b target) {
 		name := topic(t)
 		c := b.connect(t, 1, name)
@@ -415,6 +417,7 @@ func TestFetchTroubles(t *testing.T) {
 
 // A batch that can't be read is asked for again, then ends the partition by name; what came before it is handed out.
 func TestFetchBrokenBatch(t *testing.T) {
+	t.Parallel()
 	b := fake(t)
 	name := topic(t)
 	c := b.connect(t, 1, name)
@@ -463,6 +466,7 @@ func TestFetchBrokenBatch(t *testing.T) {
 
 // One batch that the network broke once is read at the second try.
 func TestFetchBrokenOnce(t *testing.T) {
+	t.Parallel()
 	b := fake(t)
 	name := topic(t)
 	c := b.connect(t, 1, name)
@@ -481,6 +485,7 @@ func TestFetchBrokenOnce(t *testing.T) {
 
 // A batch of the largest size that a topic takes comes through, though it is larger than what a fetch asks for.
 func TestFetchLargeBatch(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, b target) {
 		name := topic(t)
 		c := b.with(t, Config{Partitions: 1, Inputs: []string{name}, Group: name})

@@ -191,3 +191,19 @@ func (c *Client) setting(ctx context.Context, topic, name string) (value string,
 	})
 	return value, err
 }
+
+// ClusterID is the cluster's own name for itself: a store that has read from another one is not to go on here.
+func (c *Client) ClusterID(ctx context.Context) (id string, err error) {
+	err = c.again(ctx, func(ctx context.Context) error {
+		m, err := c.api.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{}})
+		if err != nil {
+			return err
+		}
+		id = m.ClusterID
+		return nil
+	})
+	if err != nil {
+		return "", fmt.Errorf("ask for the cluster's id: %w", err)
+	}
+	return id, nil
+}
