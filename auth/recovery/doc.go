@@ -4,12 +4,22 @@
 // ([Demand]) and from nothing else, is computed again at every step, and never gets weaker than an authenticator code. A proof, the step or
 // recovery code it burns, the record of the recovery and the act that lets the owner in are one transaction.
 //
-//	pending  --first proof, more to come--> proving   (account: recovering)
-//	pending, proving --last proof--> applying         (act recovered is in the inbox)
-//	proving --last proof, a factor was touched--> held --24 h and "finish"--> applying
-//	applying --applied--> finished                    (account: probation)
-//	applying --refused--> proving                     (the state had moved on: the owner sees why and goes on)
-//	proving, held --give_up--> given_up               (account: as before; any proof begins again)
+// Its statuses, held to the code by a test. proving: something is proved, more is asked for, and the account is recovering. held: all is
+// proved, and because a factor was touched, a day is waited. applying: the act that lets the owner in is in the shard's inbox. Given up is no
+// end: any proof begins again.
+//
+//	pending  -> proving   code, recovery_code
+//	pending  -> applying  code, recovery_code
+//	pending  -> given_up  give_up
+//	proving  -> held      reviewed
+//	proving  -> applying  finish, reviewed
+//	proving  -> given_up  give_up
+//	held     -> applying  finish
+//	held     -> given_up  give_up
+//	applying -> proving   refused
+//	applying -> finished  applied
+//	given_up -> proving   code, recovery_code
+//	given_up -> applying  code, recovery_code
 //
 // Who has nothing left to prove with, or whose rule says so, needs staff (status staff): four eyes, outside of this package.
 //
