@@ -184,7 +184,8 @@ func TestSecureListener(t *testing.T) {
 	if brokers == "" { // then kfake speaks TLS and SCRAM
 		cert, file := certificate(t)
 		cfg.CAFile = file
-		b = fake(t, kfake.TLS(&tls.Config{Certificates: []tls.Certificate{cert}}), kfake.EnableSASL(), kfake.Superuser("SCRAM-SHA-512", "doorward", "doorward-secret"))
+		b = fake(t, kfake.TLS(&tls.Config{Certificates: []tls.Certificate{cert}}), kfake.EnableSASL(),
+			kfake.Superuser("SCRAM-SHA-512", "doorward", "doorward-secret"), kfake.Superuser("PLAIN", "doorward", "doorward-secret"))
 	}
 	name := topic(t)
 	cfg.Partitions, cfg.Inputs, cfg.Group, cfg.Store = 2, []string{name}, name, "s"
@@ -217,10 +218,18 @@ func TestSecureListener(t *testing.T) {
 	}
 	stop()
 
-	cfg.Brokers, cfg.Password = b.brokers, "wrong-secret"
-	_, err := Connect(within(t, 30*time.Second), cfg)
-	var named *ConnectError
-	if !errors.As(err, &named) || named.Step != stepSignIn || !strings.Contains(err.Error(), `user "doorward"`) || strings.Contains(err.Error(), "wrong-secret") {
-		t.Errorf("wrong password: %v", err)
+	for _, mechanism := range []string{"scram-sha-512", "plain"} {
+		cfg.Brokers, cfg.SASL, cfg.Password = b.brokers, mechanism, "doorward-secret"
+		right, err := Connect(within(t, 30*time.Second), cfg)
+		if err != nil {
+			t.Fatalf("%s: %v", mechanism, err)
+		}
+		right.Close()
+		cfg.Password = "wrong-secret"
+		_, err = Connect(within(t, 30*time.Second), cfg)
+		var named *ConnectError
+		if !errors.As(err, &named) || named.Step != stepSignIn || !strings.Contains(err.Error(), `user "doorward"`) || strings.Contains(err.Error(), "wrong-secret") {
+			t.Errorf("%s, wrong password: %v", mechanism, err)
+		}
 	}
 }
