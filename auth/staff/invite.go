@@ -159,7 +159,7 @@ func (s *Staff) Peek(ctx context.Context, token string) (Link, error) {
 }
 
 // Start takes the password of somebody who was invited and answers with the token of the next step. The link's own token is spent: only the
-// browser that chose the password can go on. ErrLink, ErrShort, ErrLong, ErrCommon.
+// browser that chose the password can go on. ErrLink, ErrShort, ErrLong, ErrGuessable.
 func (s *Staff) Start(ctx context.Context, token, password string) (next string, err error) {
 	i, e, err := s.readLink(ctx, token, Invited)
 	if err != nil {

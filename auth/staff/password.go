@@ -22,9 +22,9 @@ const (
 
 // Why a password is refused.
 var (
-	ErrShort  = errors.New("the password has fewer than 15 characters")
-	ErrLong   = errors.New("the password has more than 256 characters")
-	ErrCommon = errors.New("the password is one of those that are tried first")
+	ErrShort     = errors.New("the password has fewer than 15 characters")
+	ErrLong      = errors.New("the password has more than 256 characters")
+	ErrGuessable = errors.New("the password is one of those that are tried first")
 )
 
 // cost is argon2id's: 46 MiB, one pass, one lane (OWASP password storage sheet, first choice), some 50 ms of one core.
@@ -40,7 +40,7 @@ const (
 	hashSize = 32
 )
 
-// CheckPassword says whether a person of this name may choose a password: ErrShort, ErrLong, ErrCommon.
+// CheckPassword says whether a person of this name may choose a password: ErrShort, ErrLong, ErrGuessable.
 func CheckPassword(name, password string) error {
 	p := norm.NFKC.String(password)
 	switch n := utf8.RuneCountInString(p); {
@@ -51,8 +51,8 @@ func CheckPassword(name, password string) error {
 	}
 	low := strings.ToLower(p)
 	b := bare(low)
-	if common[b] || repeats(b) || climbs(b) || onlyNames(b, bare(name)) {
-		return ErrCommon
+	if firstTried[b] || repeats(b) || climbs(b) || onlyNames(b, bare(name)) {
+		return ErrGuessable
 	}
 	return nil
 }
@@ -67,8 +67,8 @@ func bare(s string) string {
 	}, s)
 }
 
-// common are passwords of 15 characters and more from the top of published lists, without their spaces and punctuation.
-var common = func() map[string]bool {
+// firstTried are passwords of 15 characters and more from the top of published lists, without their spaces and punctuation.
+var firstTried = func() map[string]bool {
 	m := map[string]bool{}
 	for w := range strings.FieldsSeq(`
 		passwordpassword password1234567 password12345678 passw0rdpassw0rd mypasswordispassword thisismypassword

@@ -155,16 +155,16 @@ func TestPasswordsThatAreRefused(t *testing.T) {
 		"14 characters.":               ErrShort,
 		strings.Repeat("é", 14):        ErrShort,
 		strings.Repeat("word ", 60):    ErrLong,
-		"passwordpassword":             ErrCommon,
-		"Password Password":            ErrCommon,
-		"PASSWORD-1234567":             ErrCommon,
-		"aaaaaaaaaaaaaaaaaaaa":         ErrCommon,
-		"abcabcabcabcabcabc":           ErrCommon,
-		"abcdefghijklmnopq":            ErrCommon,
-		"9876543210987654":             ErrCommon,
-		"correct horse battery staple": ErrCommon,
-		"ana.ruiz.ana.ruiz.1":          ErrCommon,
-		"doorward ana.ruiz":            ErrCommon,
+		"passwordpassword":             ErrGuessable,
+		"Password Password":            ErrGuessable,
+		"PASSWORD-1234567":             ErrGuessable,
+		"aaaaaaaaaaaaaaaaaaaa":         ErrGuessable,
+		"abcabcabcabcabcabc":           ErrGuessable,
+		"abcdefghijklmnopq":            ErrGuessable,
+		"9876543210987654":             ErrGuessable,
+		"correct horse battery staple": ErrGuessable,
+		"ana.ruiz.ana.ruiz.1":          ErrGuessable,
+		"doorward ana.ruiz":            ErrGuessable,
 		good:                           nil,
 		"十五个字符以上的密码短语非常好用啊":               nil,
 		"Tr0mbone under 3 grey mountains": nil,
@@ -326,7 +326,7 @@ func TestLinksWorkOnceAndForADay(t *testing.T) {
 	if _, err := o.Enter(ctx, token); !errors.Is(err, ErrLink) {
 		t.Errorf("an invitation signs in: %v", err)
 	}
-	if _, err := o.Start(ctx, token, "passwordpassword"); !errors.Is(err, ErrCommon) {
+	if _, err := o.Start(ctx, token, "passwordpassword"); !errors.Is(err, ErrGuessable) {
 		t.Errorf("a common password: %v", err)
 	}
 	next, err := o.Start(ctx, token, good)

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"doorward/auth"
@@ -49,6 +50,9 @@ type Console struct {
 	site     *web.Site
 	sessions *web.Sessions
 	tally    tally
+	every    time.Duration // how often a stream looks
+	ended    chan struct{} // closed by EndStreams
+	end      sync.Once
 }
 
 // New makes the site. A text that a language lacks, or a template that does not parse, is an error here.
@@ -69,7 +73,7 @@ func New(c Config) (*Console, error) {
 	if err != nil {
 		return nil, fmt.Errorf("console: %w", err)
 	}
-	return &Console{Config: c, site: site,
+	return &Console{Config: c, site: site, ended: make(chan struct{}), every: liveEvery,
 		sessions: &web.Sessions{Site: site, Engine: c.Engine, Idle: sessionIdle, Absolute: sessionAbsolute}}, nil
 }
 
@@ -84,3 +88,6 @@ func (c *Console) Handler() http.Handler {
 
 // Sweep forgets sessions that have run out; once an hour is enough.
 func (c *Console) Sweep(ctx context.Context) error { return c.sessions.Sweep(ctx) }
+
+// EndStreams ends all live streams, so that a server that shuts down waits for none: http.Server.RegisterOnShutdown(c.EndStreams).
+func (c *Console) EndStreams() { c.end.Do(func() { close(c.ended) }) }

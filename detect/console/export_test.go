@@ -1,6 +1,10 @@
 package console
 
-import "doorward/auth/staff"
+import (
+	"time"
+
+	"doorward/auth/staff"
+)
 
 // Route is a route as the tests see it.
 type Route struct {
@@ -15,3 +19,6 @@ func Routes() (all []Route) {
 	}
 	return all
 }
+
+// LookEvery lets streams look more often than people need.
+func (c *Console) LookEvery(d time.Duration) { c.every = d }

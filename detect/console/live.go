@@ -2,6 +2,7 @@ package console
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -28,11 +29,15 @@ type liveQueue struct {
 // session alive.
 func (c *Console) live(rq *request) error {
 	flush := http.NewResponseController(rq.w)
+	// A server's limit for writing an answer is not meant for a stream.
+	if err := flush.SetWriteDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return fmt.Errorf("begin live stream: %w", err)
+	}
 	h := rq.w.Header()
 	h.Set("Content-Type", "text/event-stream; charset=utf-8")
 	h.Set("X-Accel-Buffering", "no")
 	id := rq.URL.Query().Get("case")
-	tick := time.NewTicker(liveEvery)
+	tick := time.NewTicker(c.every)
 	defer tick.Stop()
 	over := time.NewTimer(liveLife)
 	defer over.Stop()
@@ -61,6 +66,8 @@ func (c *Console) live(rq *request) error {
 		case <-rq.Context().Done():
 			return nil
 		case <-over.C:
+			return nil
+		case <-c.ended:
 			return nil
 		case <-tick.C:
 		}

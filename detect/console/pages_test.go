@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"doorward/auth"
 	"doorward/auth/staff"
@@ -360,24 +359,29 @@ func check(t *testing.T, p *page, path, lang string) {
 	}
 }
 
-// A stream says what has changed since the page was made, ends when whoever reads it may not any more, and keeps no session alive.
+// A stream says what has changed since the page was made, and ends when whoever reads it may not any more, or the server stops.
 func TestLiveStreamSaysWhatIsNewAndEndsWithAccess(t *testing.T) {
 	w := newWorld(t)
 	w.trouble("acct-1")
-	b := w.as("ana", staff.Analyst)
 	w.as("root", staff.Admin)
-	done := make(chan *page, 1)
-	go func() { done <- b.get("/live") }()
-	time.Sleep(0)
+	b := w.as("ana", staff.Analyst)
+	says, wait := b.stream("/live")
+	if !strings.Contains(says(), `{"open":1,`) {
+		t.Error("the stream does not begin with what is")
+	}
 	w.happen(takeover("acct-2")...)
+	if !strings.Contains(says(), `{"open":2,`) {
+		t.Error("the stream does not say that there is another case")
+	}
 	if err := w.staff.SetDisabled(t.Context(), "ana", true, "operator"); err != nil {
 		t.Fatal(err)
 	}
-	p := <-done
-	if p.header.Get("Content-Type") != "text/event-stream; charset=utf-8" || !strings.Contains(p.body, "event: queue\ndata: {\"open\":1") {
-		t.Errorf("the stream said %q", p.body)
-	}
+	wait()
 	if after := b.get("/"); after.status != http.StatusSeeOther || after.header.Get("Location") != "/sign-in" {
 		t.Errorf("a disabled member still gets %d", after.status)
 	}
+	says, wait = w.as("bo", staff.Viewer).stream("/live")
+	says()
+	w.console.EndStreams()
+	wait()
 }

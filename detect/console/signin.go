@@ -94,7 +94,7 @@ func (c *Console) joinPage(rq *request, token, problem string, status int) error
 }
 
 // passwordProblems are the texts for what is wrong with a chosen password.
-var passwordProblems = map[error]string{staff.ErrShort: "join.short", staff.ErrLong: "join.long", staff.ErrCommon: "join.common"}
+var passwordProblems = map[error]string{staff.ErrShort: "join.short", staff.ErrLong: "join.long", staff.ErrGuessable: "join.guessable"}
 
 func (c *Console) joinPassword(rq *request) error {
 	f, err := web.ReadForm(rq.w, rq.Request, "password", "name")

@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -109,6 +110,7 @@ func newWorld(t testing.TB) *world {
 		History: func(ctx context.Context, a auth.AccountID, from, to time.Time, limit int) ([]history.Line, error) {
 			return w.past.Account(ctx, string(a), from, to, limit, true)
 		}}))
+	w.console.LookEvery(20 * time.Millisecond)
 	server.Config.Handler = w.console.Handler()
 	server.Start()
 	w.server = server
@@ -454,4 +456,36 @@ func (w *world) entries(account string) []string {
 func (w *world) code(uri string) string {
 	w.t.Helper()
 	return must[string](w.t)(totp.CodeAt(uri, w.clock()))
+}
+
+// stream opens a stream of events: says gives the next one's text, wait waits for its end.
+func (b *browser) stream(path string) (says func() string, wait func()) {
+	b.w.t.Helper()
+	res, err := b.client.Get(b.w.server.URL + path)
+	if err != nil {
+		b.w.t.Fatal(err)
+	}
+	b.w.t.Cleanup(func() { res.Body.Close() })
+	if kind := res.Header.Get("Content-Type"); kind != "text/event-stream; charset=utf-8" {
+		b.w.t.Fatalf("%s is %s, %d", path, kind, res.StatusCode)
+	}
+	lines := bufio.NewScanner(res.Body)
+	says = func() string {
+		b.w.t.Helper()
+		for lines.Scan() {
+			if text, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
+				return text
+			}
+		}
+		b.w.t.Fatalf("the stream ended: %v", lines.Err())
+		return ""
+	}
+	return says, func() {
+		b.w.t.Helper()
+		for lines.Scan() {
+		}
+		if err := lines.Err(); err != nil {
+			b.w.t.Errorf("the stream did not end well: %v", err)
+		}
+	}
 }
