@@ -75,8 +75,8 @@ type item struct {
 	answer bool // an API call waits for the decision
 }
 
-// decideHeader marks an event that POST /v1/decide wrote: its decision is kept, so that a repeat of the call gets the same answer.
-const decideHeader = "doorward-decide"
+// DecideHeader marks an event that POST /v1/decide wrote: its decision is kept, so that a repeat of the call gets the same answer.
+const DecideHeader = "doorward-decide"
 
 // decode decodes a batch and reads the accounts it is about in one request.
 func (s *Shard) decode(records []Record) ([]item, error) {
@@ -90,7 +90,7 @@ func (s *Shard) decode(records []Record) ([]item, error) {
 			ids = append(ids, items[i].event.Account)
 		}
 		for _, h := range r.Headers {
-			items[i].answer = items[i].answer || h.Key == decideHeader
+			items[i].answer = items[i].answer || h.Key == DecideHeader
 		}
 	}
 	if err := s.evaluator.accounts.fetch(ids); err != nil {

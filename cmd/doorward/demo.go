@@ -250,7 +250,7 @@ func (d *demo) attack(ctx context.Context, kind string, account auth.AccountID) 
 			if f, ok, err := d.s.loadFinding(ctx, a.Findings[len(a.Findings)-1]); err != nil {
 				return err
 			} else if ok {
-				d.ready.Event = f.Event.ID
+				d.ready.Event = f.Event.Source + " " + f.Event.ID
 			}
 			return nil
 		}
@@ -349,7 +349,7 @@ You are an engineer:
   states             kcat -b %s -t %s -C
   API                %s   bearer token %s
   metrics            %s/metrics
-  why it was locked  doorward explain %s --store %s
+  why it was locked  doorward explain "%s" --store %s
 
 `, r.Account, r.Recovery, r.Code, r.Outbox, r.Staff, r.Console, r.Broker, r.Broker, detect.TopicEvents, r.Broker, detect.TopicState,
 		r.API, r.APIToken, r.Metrics, r.Event, r.Store)

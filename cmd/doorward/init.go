@@ -14,7 +14,10 @@ import (
 
 	"doorward/auth"
 	"doorward/auth/staff"
+	"doorward/detect/api"
+	"doorward/store"
 	"doorward/store/badger"
+	"doorward/store/journal"
 )
 
 // initialised is what `init` prints (COMMANDS.md).
@@ -73,11 +76,25 @@ func initialise(ctx context.Context, cfg *Config, log *slog.Logger) (*initialise
 		return nil, err
 	}
 	made := &initialised{Store: cfg.Store, KeyFile: path}
-	made.APIToken, err = makeToken(ctx, s)
+	made.APIToken, err = s.makeToken(ctx)
 	if err == nil {
 		made.StaffLink, err = s.staff.Invite(ctx, "admin", staff.Admin, "operator")
 	}
 	return made, errors.Join(err, s.close())
+}
+
+// makeToken makes a bearer token for the platform; the store keeps its hash.
+func (s *service) makeToken(ctx context.Context) (string, error) {
+	token, record, err := api.MakeToken(s.now())
+	if err != nil {
+		return "", err
+	}
+	entry, err := journal.Append(journal.Entry{At: s.now().UTC(), Kind: journal.TokenMade, By: "operator", Shard: -1})
+	if err != nil {
+		return "", err
+	}
+	_, err = s.db.Commit(ctx, &store.Batch{Shard: store.NoShard, Put: []store.Pair{record}, Append: []store.Append{entry}})
+	return token, err
 }
 
 // makeKey makes the master key's file, which must not exist yet.
