@@ -82,7 +82,7 @@ func checkWords(t *testing.T, lang string, n Notice) {
 	t.Helper()
 	for _, want := range map[string][]string{
 		"en":      {"Sunday 22 November, 02:13 (Singapore time)", "S$2,900.00", "near Rotterdam, Netherlands", "A Windows computer with Chrome", "Payment started"},
-		"zh-Hans": {"11 月 22 日（星期日）02:13（新加坡时间）", "2,900.00\u00a0新元", "荷兰 Rotterdam附近", "一台 Windows 电脑", "发起付款"},
+		"zh-Hans": {"11 月 22 日（星期日）02:13（新加坡时间）", "2,900.00\u00a0新元", "荷兰 Rotterdam 附近", "一台 Windows 电脑", "发起付款"},
 		"es":      {"domingo 22 de noviembre a las 02:13 (hora de Singapur)", "2900,00\u00a0S$", "Rotterdam, Países Bajos", "Pago iniciado"},
 		"fr":      {"dimanche 22 novembre à 02:13 (heure de Singapour)", "2\u202f900,00\u00a0S$", "près de Rotterdam, Pays-Bas", "Paiement lancé"},
 		"de":      {"Sonntag, 22. November, 02:13 Uhr (Zeit in Singapur)", "2.900,00\u00a0S$", "in der Nähe von Rotterdam, Niederlande", "Zahlung begonnen"},

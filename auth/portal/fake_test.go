@@ -18,7 +18,6 @@ import (
 	"doorward/auth/notice"
 	"doorward/auth/recovery"
 	"doorward/auth/totp"
-	"doorward/auth/web"
 	"doorward/store/storetest"
 )
 
@@ -319,5 +318,3 @@ func (w *browser) lacks(texts ...string) *browser {
 }
 
 func token(k *auth.Keys, finding string) string { return notice.LinkToken(k, finding, start) }
-
-var _ = web.Languages

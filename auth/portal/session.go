@@ -56,6 +56,10 @@ type page func(*visit) error
 // with gives a page the browser's session and how its recovery stands; without a session it says how to go on.
 func (p *Portal) with(f page) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
+		if r.Method == http.MethodPost {
+			// a second tap on a button takes the first request's browser away; what it began is finished all the same
+			r = r.WithContext(context.WithoutCancel(r.Context()))
+		}
 		s, err := p.sessions.Load(r)
 		if err != nil {
 			return err

@@ -43,7 +43,7 @@ type Session struct {
 // kept is a session as it is stored. Names may be added, never changed.
 type kept struct {
 	Subject string          `json:"subject"`
-	Data    json.RawMessage `json:"data,omitempty"`
+	Held    json.RawMessage `json:"data,omitempty"`
 	Began   time.Time       `json:"began"`
 	Seen    time.Time       `json:"seen"`
 }
@@ -81,7 +81,7 @@ func (s *Sessions) Load(r *http.Request) (*Session, error) {
 	}
 	if now := s.Site.now(); now.Sub(k.Seen) >= touch {
 		k.Seen = now
-		err := s.put(r.Context(), &store.Batch{Shard: store.NoShard, Expect: []store.Expect{{Key: s.key(n.id), Value: n.stored}}}, n, k, k.Data)
+		err := s.put(r.Context(), &store.Batch{Shard: store.NoShard, Expect: []store.Expect{{Key: s.key(n.id), Value: n.stored}}}, n, k, k.Held)
 		if errors.Is(err, ErrSessionMoved) {
 			if n, _, err = s.load(r); err != nil {
 				return nil, err
@@ -195,7 +195,7 @@ func (s *Sessions) load(r *http.Request) (*Session, kept, error) {
 		}
 		return nil, kept{}, nil
 	}
-	return &Session{Subject: k.Subject, Began: k.Began, Ends: s.ends(k), data: k.Data, id: id, stored: v[0]}, k, nil
+	return &Session{Subject: k.Subject, Began: k.Began, Ends: s.ends(k), data: k.Held, id: id, stored: v[0]}, k, nil
 }
 
 func decodeKept(b []byte) (k kept, err error) {
@@ -225,7 +225,7 @@ func (s *Sessions) put(ctx context.Context, b *store.Batch, n *Session, k kept, 
 		if len(raw) > MaxSession {
 			return fmt.Errorf("data of %d bytes, at most %d", len(raw), MaxSession)
 		}
-		k.Data = raw
+		k.Held = raw
 	}
 	v, err := json.Marshal(k)
 	if err != nil {
@@ -238,7 +238,7 @@ func (s *Sessions) put(ctx context.Context, b *store.Batch, n *Session, k kept, 
 		}
 		return fmt.Errorf("store: %w", err)
 	}
-	n.data, n.stored, n.Ends = k.Data, v, s.ends(k)
+	n.data, n.stored, n.Ends = k.Held, v, s.ends(k)
 	return nil
 }
 
