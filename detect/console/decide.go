@@ -70,6 +70,9 @@ func (c *Console) decide(rq *request) error {
 		return refused("no version")
 	}
 	if cs.Status != cases.StatusOpen {
+		if cs.ClosedBy == rq.me.By() && cs.Outcome == d.outcome { // the button was pressed twice
+			return c.openNext(rq, cs.ID)
+		}
 		return c.casePage(rq, cs, "case.problem.closed", http.StatusConflict)
 	}
 	a, _, err := auth.LoadAccount(rq.Context(), c.Engine, cs.Account)
@@ -108,14 +111,19 @@ func (c *Console) closeCase(rq *request, cs cases.Case, d *decision, reason stri
 	} else if err != nil {
 		return err
 	}
+	return c.openNext(rq, cs.ID)
+}
+
+// openNext goes to the worst case that is open, or to the empty queue, and says there what was done.
+func (c *Console) openNext(rq *request, done string) error {
 	next, _, err := cases.Queue(rq.Context(), c.Engine, nil, 1)
 	if err != nil {
 		return err
 	}
 	if len(next) == 0 {
-		return c.site.Go(rq.w, rq.Request, "/?done="+cs.ID)
+		return c.site.Go(rq.w, rq.Request, "/?done="+done)
 	}
-	return c.site.Go(rq.w, rq.Request, "/cases/"+next[0].ID+"?done="+cs.ID)
+	return c.site.Go(rq.w, rq.Request, "/cases/"+next[0].ID+"?done="+done)
 }
 
 // readDecision reads the form; problem is the key of a text.

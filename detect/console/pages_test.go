@@ -43,6 +43,9 @@ func TestFromQueueToDecisionWithoutScript(t *testing.T) {
 	if !strings.Contains(p.text(), "Closed.") || len(p.all("article", "class", "case")) != 1 || !strings.Contains(p.text(), string(q[1].Account)) {
 		t.Fatalf("after the decision the next case is not there: %s", p.text())
 	}
+	if again := b.follow(b.post(action, f)); !strings.Contains(again.text(), "Closed.") {
+		t.Errorf("pressed twice, it says %s", again.text())
+	}
 	c := w.kase(q[0].ID)
 	if c.Status != cases.StatusClosed || c.Outcome != cases.Confirmed || c.ClosedBy != "staff:ana" || c.Reason != "place" {
 		t.Errorf("the case is %+v", c)
@@ -279,7 +282,11 @@ func TestTheJournalPageFiltersAndChecksItsChain(t *testing.T) {
 func TestRulesPageShowsEveryRuleWithItsFindings(t *testing.T) {
 	w := newWorld(t)
 	w.trouble("acct-1")
-	p := w.as("vi", staff.Viewer).get("/rules")
+	vi := w.as("vi", staff.Viewer)
+	if home := vi.get("/"); strings.Contains(text(home.all("footer", "", "")[0]), "decide") || len(home.all("form", "class", "choose")) > 0 {
+		t.Error("a viewer is offered to decide")
+	}
+	p := vi.get("/rules")
 	for _, r := range w.set.Rules() {
 		s := p.all("section", "id", r.ID)
 		if len(s) != 1 || !strings.Contains(text(s[0]), r.Title) {

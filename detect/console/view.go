@@ -73,17 +73,22 @@ type chrome struct {
 
 // key is a key that works on a page, and the text that says what it does.
 type key struct {
-	Keys []string
-	Text string
+	Keys   []string
+	Text   string
+	Decide bool // works only for who may decide
+	Wide   bool // works only where the page is wide enough for the preview
 }
 
 // keysOf are the keys that work on each page, and only those; the script reads none of this, the foot and the settings show it.
 var keysOf = map[string][]key{
-	"queue": {{[]string{"j", "k"}, "key.move"}, {[]string{"o"}, "key.open"}, {[]string{"c", "1", "Enter"}, "key.confirm"}, {[]string{"f"}, "key.false"},
-		{[]string{"w"}, "key.owner"}, {[]string{"l"}, "key.limit"}, {[]string{"/"}, "key.find"}},
-	"case": {{[]string{"c", "1", "Enter"}, "key.confirm"}, {[]string{"f"}, "key.false"}, {[]string{"w"}, "key.owner"}, {[]string{"l"}, "key.limit"},
-		{[]string{"n"}, "key.note"}, {[]string{"g", "q"}, "key.queue"}, {[]string{"/"}, "key.find"}},
-	"": {{[]string{"g", "q"}, "key.queue"}, {[]string{"g", "r"}, "key.rules"}, {[]string{"g", "o"}, "key.journal"}, {[]string{"/"}, "key.find"}},
+	"queue": {{Keys: []string{"j", "k"}, Text: "key.move"}, {Keys: []string{"o"}, Text: "key.open"},
+		{[]string{"c", "1", "Enter"}, "key.confirm", true, true}, {[]string{"f"}, "key.false", true, true}, {[]string{"w"}, "key.owner", true, true},
+		{[]string{"l"}, "key.limit", true, true}, {Keys: []string{"/"}, Text: "key.find"}},
+	"case": {{[]string{"c", "1", "Enter"}, "key.confirm", true, false}, {[]string{"f"}, "key.false", true, false},
+		{[]string{"w"}, "key.owner", true, false}, {[]string{"l"}, "key.limit", true, false}, {[]string{"n"}, "key.note", true, false},
+		{Keys: []string{"g", "q"}, Text: "key.queue"}, {Keys: []string{"/"}, Text: "key.find"}},
+	"": {{Keys: []string{"g", "q"}, Text: "key.queue"}, {Keys: []string{"g", "r"}, Text: "key.rules"}, {Keys: []string{"g", "o"}, Text: "key.journal"},
+		{Keys: []string{"/"}, Text: "key.find"}},
 }
 
 // show renders a page with the top and foot of the site; nobody signed in has neither.
@@ -96,9 +101,15 @@ func (c *Console) show(rq *request, page, section string, status int, body any) 
 }
 
 func (c *Console) chromeOf(rq *request, page, section string) *chrome {
-	keys, ok := keysOf[page]
+	listed, ok := keysOf[page]
 	if !ok {
-		keys = keysOf[""]
+		listed = keysOf[""]
+	}
+	var keys []key
+	for _, k := range listed {
+		if !k.Decide || staff.Can(rq.me.Role, staff.Decide) {
+			keys = append(keys, k)
+		}
 	}
 	now := c.now(rq)
 	return &chrome{Me: rq.me.Name, Section: section, Dense: rq.view.dense, KeysOff: rq.view.keysOff, Zone: c.say(rq).Zone(now), Now: now,
