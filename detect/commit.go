@@ -22,7 +22,7 @@ func (s *Shard) commit(ctx context.Context) error {
 	if v.owed.err != nil {
 		return v.owed.err
 	}
-	s.taken.Last = v.sequence
+	s.taken.Last, s.taken.At = v.sequence, v.memory.Clock()
 	s.progress.Sequence, s.progress.Clock = v.sequence, v.memory.Clock()
 	b := &store.Batch{Shard: s.n, Epoch: s.epoch, Put: v.owed.put}
 	s.putDelta(b)
@@ -173,7 +173,7 @@ func (s *Shard) putOutcomes(b *store.Batch) error {
 		if err != nil {
 			return fmt.Errorf("encode decision: %w", err)
 		}
-		b.Put = append(b.Put, store.Pair{Key: DecisionKey(d.Event), Value: value})
+		b.Put = append(b.Put, store.Pair{Key: DecisionKey(d.Decision.Event), Value: value})
 	}
 	return nil
 }

@@ -2,9 +2,9 @@ package detect
 
 import (
 	"strconv"
+	"time"
 
 	"doorward/auth"
-	"doorward/rules"
 	"doorward/rules/event"
 )
 
@@ -19,15 +19,20 @@ type Decision struct {
 	Reason     string            `json:"reason,omitempty"`
 	ReasonUser map[string]string `json:"reason_user,omitempty"`
 	Late       bool              `json:"late"` // not decided in time: the configured fail mode
-	repeat     bool
+}
+
+// storedDecision is a Decision as it is kept (store.KindDecision), with the time that its retention goes by.
+type storedDecision struct {
+	At time.Time `json:"at"`
+	Decision
 }
 
 // decision is the state after the event, with the findings that this event brought.
-func (v *Evaluator) decision(e *event.Event, a auth.Account, findings []rules.Finding, repeat bool) Decision {
-	r := a.Record()
+func (h *Handled) decision(e *event.Event) Decision {
+	r := h.After.Record()
 	d := Decision{Event: EventRef{e.Source, e.ID}, Account: e.Account, State: r.State, Refuse: r.Refuse, Challenge: r.Challenge,
-		Findings: []string{}, Reason: r.Reason, ReasonUser: r.ReasonUser, repeat: repeat}
-	for _, f := range findings {
+		Findings: []string{}, Reason: r.Reason, ReasonUser: r.ReasonUser}
+	for _, f := range h.Findings {
 		d.Findings = append(d.Findings, FindingID(f.Rule.ID, e))
 	}
 	return d

@@ -19,8 +19,8 @@ type effects struct {
 	rows      []outbox.Row
 	entries   []journal.Entry
 	outcomes  []actOutcome
-	decisions []Decision // those that an API call asked for
-	answers   []Decision // of every event, for whoever waits
+	decisions []storedDecision // of events that an API call wrote
+	answers   []Decision       // of the same, repeats too, for who waits
 	put       []store.Pair
 	deadlines map[auth.AccountID]time.Time // the deadline that is in the store's index now, of accounts whose deadline changed
 	err       error                        // the first effect that could not be made; the batch is not committed

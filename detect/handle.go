@@ -9,13 +9,13 @@ import (
 
 // Handle takes one event along its path: event -> facts -> findings -> verdict -> consequence -> journal.
 // The event belongs to this shard; an error means that a record could not be read and that nothing of this batch may be kept.
-func (v *Evaluator) Handle(e *event.Event) (Decision, error) {
+func (v *Evaluator) Handle(e *event.Event) (Handled, error) {
 	v.sequence++
 
 	// event: what the platform says happened, once, after what ended before it.
 	before, repeat, err := v.admit(e)
 	if err != nil || repeat {
-		return v.decision(e, before, nil, repeat), err
+		return Handled{After: before, Repeat: repeat}, err
 	}
 
 	// facts: the event, where it came from, the account, and the windows with this event in them.
@@ -31,12 +31,19 @@ func (v *Evaluator) Handle(e *event.Event) (Decision, error) {
 	// consequence: the account's next state, its case, what its owner is told.
 	after, err := v.consequence(facts, before, verdict)
 	if err != nil {
-		return Decision{}, err
+		return Handled{}, err
 	}
 
 	// journal: what changed, because of what; and what the world is owed.
 	v.journal(e.Time, by(verdict), before, after, verdict.cause())
-	return v.decision(e, after, verdict.Findings, false), nil
+	return Handled{After: after, Findings: verdict.Findings}, nil
+}
+
+// Handled is what became of an event.
+type Handled struct {
+	After    auth.Account    // the account's record after it
+	Findings []rules.Finding // strongest first
+	Repeat   bool            // it had come before: counted, not evaluated
 }
 
 // admit counts the event, drops a repeat, and lets a state that ended by itself end before the event.

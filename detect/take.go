@@ -16,15 +16,17 @@ import (
 
 // taken is what a shard takes in between two commits: the lines of its log (DESIGN, "What determinism means").
 type taken struct {
-	First   uint64   `json:"first"` // sequence of the first input
-	Last    uint64   `json:"last"`
-	Ranges  []span   `json:"ranges,omitempty"`  // records, in the order they were taken in
-	Acts    []uint64 `json:"acts,omitempty"`    // positions in the inbox
-	AsOf    []int64  `json:"as_of,omitempty"`   // the last closed slice of each shard that was read
-	Advance int64    `json:"advance,omitempty"` // an idle shard's slices closed up to this second
-	Rules   string   `json:"rules,omitempty"`   // another rule set from here on
+	First   uint64    `json:"first"` // sequence of the first input
+	Last    uint64    `json:"last"`
+	Ranges  []span    `json:"ranges,omitempty"`  // records, in the order they were taken in
+	Acts    []uint64  `json:"acts,omitempty"`    // positions in the inbox
+	AsOf    []int64   `json:"as_of,omitempty"`   // the last closed slice of each shard that was read
+	Advance int64     `json:"advance,omitempty"` // an idle shard's slices closed up to this second
+	Rules   string    `json:"rules,omitempty"`   // another rule set from here on
+	At      time.Time `json:"at,omitzero"`       // the shard's clock, by which old lines are swept
 
-	bytes int // of what the batch will write, roughly
+	bytes int                // of what the batch will write, roughly
+	last  map[string]*Record // of each topic, whose fingerprint the position gets
 }
 
 // span is a run of offsets of one topic, both ends included.
@@ -56,6 +58,9 @@ func (s *Shard) take(ctx context.Context, records []Record) error {
 			n++
 		}
 		newest := items[n-1].record.Time
+		for topic, r := range s.taken.last {
+			s.position(topic).Fingerprint = r.Fingerprint()
+		}
 		err := s.commit(ctx)
 		s.config.Pace.leave(s.n)
 		if err != nil {
@@ -101,7 +106,7 @@ func (s *Shard) decode(records []Record) ([]item, error) {
 
 // begin starts a batch: the windows across accounts read the other shards as of what they have closed by now.
 func (s *Shard) begin() {
-	s.taken = taken{First: s.evaluator.sequence + 1, AsOf: s.config.Pace.asOf(s.n)}
+	s.taken = taken{First: s.evaluator.sequence + 1, AsOf: s.config.Pace.asOf(s.n), last: map[string]*Record{}}
 	s.evaluator.memory.Read(s.taken.AsOf)
 }
 
@@ -121,33 +126,42 @@ func (s *Shard) takeOne(it *item) error {
 	if it.poison != nil {
 		return s.bury(it)
 	}
-	d, err := s.evaluator.Handle(it.event)
+	h, err := s.evaluator.Handle(it.event)
 	if err != nil {
 		return err
 	}
-	if it.answer && !d.repeat {
-		s.evaluator.owed.decisions = append(s.evaluator.owed.decisions, d)
+	if it.answer {
+		d := h.decision(it.event)
+		if !h.Repeat {
+			s.evaluator.owed.decisions = append(s.evaluator.owed.decisions, storedDecision{it.event.Time, d})
+		}
+		s.evaluator.owed.answers = append(s.evaluator.owed.answers, d)
 	}
-	s.evaluator.owed.answers = append(s.evaluator.owed.answers, d)
-	s.taken.bytes += s.checkpoint.recordBytes + 4096*len(d.Findings)
+	s.taken.bytes += s.checkpoint.recordBytes + 4096*len(h.Findings)
 	return nil
 }
 
-// moved notes that a record's offset is behind us, whatever became of it.
+// moved notes that a record's offset is behind us, whatever became of it. Its fingerprint is taken when the batch ends: only the last
+// record's counts.
 func (s *Shard) moved(r *Record) {
 	if n := len(s.taken.Ranges); n > 0 && s.taken.Ranges[n-1].Topic == r.Topic {
 		s.taken.Ranges[n-1].To = r.Offset
 	} else {
 		s.taken.Ranges = append(s.taken.Ranges, span{r.Topic, r.Offset, r.Offset})
 	}
-	p := Position{Topic: r.Topic, Offset: r.Offset + 1, Fingerprint: r.Fingerprint()}
+	p := s.position(r.Topic)
+	p.Offset, s.taken.last[p.Topic] = r.Offset+1, r
+}
+
+// position is where the shard stands in a topic.
+func (s *Shard) position(topic string) *Position {
 	for i := range s.progress.Positions {
-		if s.progress.Positions[i].Topic == r.Topic {
-			s.progress.Positions[i] = p
-			return
+		if s.progress.Positions[i].Topic == topic {
+			return &s.progress.Positions[i]
 		}
 	}
-	s.progress.Positions = append(s.progress.Positions, p)
+	s.progress.Positions = append(s.progress.Positions, Position{Topic: topic})
+	return &s.progress.Positions[len(s.progress.Positions)-1]
 }
 
 // Dead is a record that could not be taken, as `doorward dlq` shows it (store.KindDead).
