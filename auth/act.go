@@ -39,11 +39,12 @@ type Act struct {
 
 // Outcome is what became of an act, stored under store.KindOutcome when the shard has applied it.
 type Outcome struct {
-	Applied  bool   `json:"applied"`
-	Refused  string `json:"refused,omitempty"` // a code from Refused*
-	Shard    int    `json:"shard"`
-	Sequence uint64 `json:"sequence"`
-	Record   Record `json:"record"` // the state after it, or as it is when refused
+	At       time.Time `json:"at"` // the act's, by which outcomes are swept
+	Applied  bool      `json:"applied"`
+	Refused  string    `json:"refused,omitempty"` // a code from Refused*
+	Shard    int       `json:"shard"`
+	Sequence uint64    `json:"sequence"`
+	Record   Record    `json:"record"` // the state after it, or as it is when refused
 }
 
 const (

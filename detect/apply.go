@@ -42,7 +42,7 @@ func (v *Evaluator) Apply(act auth.Act) error {
 	after.Sequence = v.sequence
 	v.settle(before, after)
 	v.journal(act.At, act.By, before, after, act.ID)
-	v.owed.outcomes = append(v.owed.outcomes, actOutcome{act.ID, auth.Outcome{Applied: true, Shard: v.config.Shard, Sequence: v.sequence, Record: after.Record()}})
+	v.owed.outcomes = append(v.owed.outcomes, actOutcome{act.ID, auth.Outcome{At: act.At, Applied: true, Shard: v.config.Shard, Sequence: v.sequence, Record: after.Record()}})
 	return nil
 }
 
@@ -52,7 +52,7 @@ func (v *Evaluator) refuse(act auth.Act, a auth.Account, why string) {
 	v.owed.entries = append(v.owed.entries, journal.Entry{At: act.At, Kind: journal.ActRefused, Account: string(act.Account), By: act.By,
 		Cause: act.ID, From: string(a.State), Version: a.Version, Shard: v.config.Shard, Sequence: v.sequence, Reason: why,
 		Detail: map[string]string{"act": string(act.Kind)}})
-	v.owed.outcomes = append(v.owed.outcomes, actOutcome{act.ID, auth.Outcome{Refused: why, Shard: v.config.Shard, Sequence: v.sequence, Record: a.Record()}})
+	v.owed.outcomes = append(v.owed.outcomes, actOutcome{act.ID, auth.Outcome{At: act.At, Refused: why, Shard: v.config.Shard, Sequence: v.sequence, Record: a.Record()}})
 }
 
 // afterAct does what follows from an act that moved the account: the floor, the case, the way back, the owner's notice, the report.

@@ -30,6 +30,11 @@ type mailroom struct {
 	wakes  chan struct{}
 }
 
+// dated is a record that is swept by its time.
+type dated struct {
+	At time.Time `json:"at"`
+}
+
 // letter is a row of the mail outbox.
 type letter struct {
 	Notice notice.Notice `json:"notice"`
@@ -67,8 +72,11 @@ func (m *mailroom) queue(ctx context.Context, n notice.Notice, to []string) erro
 	if err != nil {
 		return err
 	}
-	mark := store.Key(store.KindOutcome, "mail-"+n.ID)
-	_, err = m.engine.Commit(ctx, &store.Batch{Shard: store.NoShard, Expect: []store.Expect{{Key: mark}}, Put: []store.Pair{{Key: mark, Value: []byte{1}}, pair}})
+	mark := store.Pair{Key: store.Key(store.KindOutcome, "mail-"+n.ID)}
+	if mark.Value, err = json.Marshal(dated{m.now().UTC()}); err != nil {
+		return fmt.Errorf("encode a mark: %w", err)
+	}
+	_, err = m.engine.Commit(ctx, &store.Batch{Shard: store.NoShard, Expect: []store.Expect{{Key: mark.Key}}, Put: []store.Pair{mark, pair}})
 	if isConflict(err) {
 		return nil
 	}

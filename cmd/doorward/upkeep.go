@@ -120,7 +120,12 @@ func auditMessage(l journal.Line) (detect.Message, error) {
 
 // sweep deletes what is older than its retention, a little at a time: each sweeper goes on where it stopped, over and over.
 func (s *service) sweep(ctx context.Context) error {
-	sweepers := []func(context.Context, store.Engine, time.Time, []byte, int) (store.Swept, error){store.SweepFindings, store.SweepDead}
+	by := func(kind byte) sweeper {
+		return func(ctx context.Context, e store.Engine, before time.Time, from []byte, limit int) (store.Swept, error) {
+			return store.SweepBy(ctx, e, kind, before, dateOf, from, limit)
+		}
+	}
+	sweepers := []sweeper{store.SweepFindings, store.SweepDead, by(store.KindDecision), by(store.KindOutcome), by(store.KindShardLog)}
 	next := make([][]byte, len(sweepers))
 	return s.every(ctx, time.Minute, "delete what is past its retention", func(ctx context.Context) error {
 		now := s.now().UTC()
@@ -133,6 +138,17 @@ func (s *service) sweep(ctx context.Context) error {
 		_, err := s.history.Sweep(ctx, s.history.Expired(now))
 		return errors.Join(append(errs, err)...)
 	})
+}
+
+type sweeper func(ctx context.Context, e store.Engine, before time.Time, from []byte, limit int) (store.Swept, error)
+
+// dateOf is the time of a record that says it.
+func dateOf(value []byte) (time.Time, error) {
+	var d dated
+	if err := json.Unmarshal(value, &d); err != nil {
+		return time.Time{}, fmt.Errorf("read a record's time: %w", err)
+	}
+	return d.At, nil
 }
 
 // keepHistory reads the input topics into the history, with offsets of its own: never on a verdict's way.
