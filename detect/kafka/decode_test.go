@@ -281,6 +281,33 @@ func TestDecodeManyTiny(t *testing.T) {
 	}
 }
 
+// BenchmarkDecode reads an answer of 2,000 events of 460 bytes, as a producer batches them.
+func BenchmarkDecode(b *testing.B) {
+	for _, codec := range []int{codecNone, codecLZ4, codecZstd} {
+		b.Run(kafka.Compression(codec).String(), func(b *testing.B) {
+			var set [][]byte
+			for i := range 20 {
+				var rs []detect.Record
+				for j := range 100 {
+					rs = append(rs, detect.Record{Offset: int64(j), Time: time.UnixMilli(5000), Key: fmt.Appendf(nil, "acct-%07d", j), Value: noise(j/10, 430),
+						Headers: []detect.Header{{Key: "content-type", Value: []byte("application/cloudevents+json")}}})
+				}
+				set = append(set, rawBatch{base: int64(100 * i), time: 5000, codec: codec, records: rs}.bytes())
+			}
+			raw := answer(0, nil, set...)
+			d, x := decoder{topic: "t"}, &batch{}
+			b.ReportAllocs()
+			for b.Loop() {
+				x.raw = raw
+				if err := d.decode(x, 0); err != nil || len(x.records) != 2000 {
+					b.Fatal(err, x.broken, len(x.records))
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/2000, "ns/record")
+		})
+	}
+}
+
 // FuzzDecode: whatever a broker sends, decoding ends, stays in bounds and never moves back.
 func FuzzDecode(f *testing.F) {
 	f.Add(answer(0, nil), int64(0))
