@@ -29,9 +29,11 @@ type liveQueue struct {
 // session alive.
 func (c *Console) live(rq *request) error {
 	flush := http.NewResponseController(rq.w)
-	// A server's limit for writing an answer is not meant for a stream.
-	if err := flush.SetWriteDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return fmt.Errorf("begin live stream: %w", err)
+	// A server's limits for one request are not meant for a stream.
+	for _, unlimited := range []func(time.Time) error{flush.SetWriteDeadline, flush.SetReadDeadline} {
+		if err := unlimited(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
+			return fmt.Errorf("begin live stream: %w", err)
+		}
 	}
 	h := rq.w.Header()
 	h.Set("Content-Type", "text/event-stream; charset=utf-8")

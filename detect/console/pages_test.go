@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"doorward/auth"
 	"doorward/auth/staff"
@@ -376,6 +377,8 @@ func TestLiveStreamSaysWhatIsNewAndEndsWithAccess(t *testing.T) {
 	if !strings.Contains(says(), `{"open":1,`) {
 		t.Error("the stream does not begin with what is")
 	}
+	patient := time.NewTimer(1200 * time.Millisecond) // longer than the server's limits for a request
+	<-patient.C
 	w.happen(takeover("acct-2")...)
 	if !strings.Contains(says(), `{"open":2,`) {
 		t.Error("the stream does not say that there is another case")

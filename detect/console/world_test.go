@@ -103,6 +103,7 @@ func newWorld(t testing.TB) *world {
 		}}))
 	w.console.LookEvery(20 * time.Millisecond)
 	server.Config.Handler = w.console.Handler()
+	server.Config.ReadTimeout, server.Config.WriteTimeout = time.Second, time.Second // a stream outlives them
 	server.Start()
 	w.server = server
 	t.Cleanup(func() {
