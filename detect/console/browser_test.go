@@ -183,6 +183,10 @@ func TestPagesFitTheirWindow(t *testing.T) {
 		if over := ask(t, ctx, chromedp.Evaluate[float64](`document.documentElement.scrollWidth - document.documentElement.clientWidth`)); over > 0 {
 			t.Errorf("%s at %d px in %s is %v px too wide", name, width, lang, over)
 		}
+		// what scrolls inside a page may: but a story's findings have to be in sight
+		if cut := ask(t, ctx, chromedp.Evaluate[bool](`[...document.querySelectorAll('table.story')].some(t => t.scrollWidth > t.parentElement.clientWidth)`)); cut {
+			t.Errorf("%s at %d px in %s cuts the story's table", name, width, lang)
+		}
 		if dir == "" {
 			return
 		}
