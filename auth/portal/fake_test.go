@@ -163,7 +163,9 @@ type bench struct {
 	address string
 }
 
-func newBench(t *testing.T) *bench {
+func newBench(t *testing.T) *bench { t.Helper(); return newBenchAt(t, site) }
+
+func newBenchAt(t *testing.T, public string) *bench {
 	t.Helper()
 	zone, err := time.LoadLocation("Asia/Singapore")
 	if err != nil {
@@ -177,7 +179,7 @@ func newBench(t *testing.T) *bench {
 	b.flow.set(full...)
 	b.event = Event{Type: "transaction.requested", At: start.Add(-27 * time.Minute), City: "Rotterdam", Country: "NL", Amount: 290000, Currency: "SGD",
 		UserAgent: "Mozilla/5.0 (Windows NT 10.0) Chrome/130.0 Safari/537.36", Stopped: true}
-	b.portal, err = New(Config{Name: "Harbour", PublicURL: site, Zone: zone, Now: func() time.Time { return b.now }, AppURL: "https://harbour.example/app",
+	b.portal, err = New(Config{Name: "Harbour", PublicURL: public, Zone: zone, Now: func() time.Time { return b.now }, AppURL: "https://harbour.example/app",
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Engine: storetest.Open(t), Keys: keys, Flow: b.flow,
 		Contacts: []Contact{
 			{Kind: "chat", Text: map[string]string{"en": "Chat in the Harbour app", "de": "Chat in der Harbour-App"}, Link: "https://harbour.example/chat", Hours: map[string]string{"en": "Day and night", "de": "Rund um die Uhr"}},
