@@ -18,6 +18,8 @@ const (
 	Opened     Kind = "opened"       // restrictions have ended
 	CodeUsed   Kind = "code_used"    // a code was used twice or too often: somebody may be trying
 	NewCodes   Kind = "new_codes"    // recovery codes were made anew
+	Hold       Kind = "hold"         // a recovery's wait has begun: the owner may stop it
+	MailCode   Kind = "mail_code"    // a code to type; made by Writer.Code only, never due
 )
 
 // Due is a notice that is owed: what the shard knows, before language, address and link are added. It is a row of the outbox under

@@ -3,6 +3,7 @@ package notice
 import (
 	"context"
 	"embed"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"html"
@@ -83,7 +84,7 @@ func (w *Writer) Write(ctx context.Context, d Due) (Notice, []string, error) {
 		lang = w.c.Language
 	}
 	say := w.texts.Say(lang)
-	if !say.Has("notice." + string(d.Kind) + ".subject") {
+	if d.Kind == MailCode || !say.Has("notice."+string(d.Kind)+".subject") {
 		return Notice{}, nil, fmt.Errorf("notice %s: kind %q is unknown", d.ID, d.Kind)
 	}
 	link, err := w.link(d)
@@ -102,9 +103,28 @@ func (w *Writer) Write(ctx context.Context, d Due) (Notice, []string, error) {
 	return n, to, nil
 }
 
+// Code makes the mail that carries a recovery's mailed code, in the owner's language. It is for the one address that was asked for and for
+// nothing else: it goes into no topic, as it holds a secret. Each call is a notice of its own.
+func (w *Writer) Code(ctx context.Context, account auth.AccountID, code string, at time.Time) (Notice, error) {
+	p, err := w.c.Profiles(ctx, account)
+	if err != nil {
+		return Notice{}, fmt.Errorf("mail a code: %w", err)
+	}
+	lang := web.Match(p.Language)
+	if lang == "" {
+		lang = w.c.Language
+	}
+	say := w.texts.Say(lang)
+	mac := w.c.Keys.MAC("mailed code notice", []byte(account), []byte(code), []byte(at.Format(time.RFC3339Nano)))
+	n := Notice{ID: hex.EncodeToString(mac[:16]), Account: account, Kind: MailCode, Language: lang, At: at, Subject: say.T("notice.mail_code.subject", "name", w.c.Name)}
+	n.Text = strings.Join([]string{say.T("notice.mail_code.lead"), code, say.T("notice.mail_code.means"), say.T("notice.never"),
+		say.T("notice.sign", "name", w.c.Name)}, "\n\n") + "\n"
+	return n, nil
+}
+
 func (w *Writer) link(d Due) (string, error) {
 	switch d.Kind {
-	case Locked, Limited:
+	case Locked, Limited, Hold:
 		if d.Recovery == "" {
 			return "", errors.New("no recovery to link to")
 		}
@@ -140,6 +160,8 @@ func (w *Writer) paragraphs(say *web.Say, d Due, link string) []string {
 	switch d.Kind {
 	case Locked, Limited:
 		ps = append(ps, say.T("notice.recover")+"\n"+link, say.T("notice.expires.recover", "site", w.site))
+	case Hold:
+		ps = append(ps, say.T("notice.stop")+"\n"+link, say.T("notice.expires.recover", "site", w.site))
 	case WasThisYou:
 		ps = append(ps, say.T("notice.answer")+"\n"+link, say.T("notice.expires.answer"))
 	}
@@ -205,8 +227,11 @@ func (w *Writer) HTML(n Notice) string {
 			continue
 		}
 		button := say.T("notice.recover.button")
-		if n.Kind == WasThisYou {
+		switch n.Kind {
+		case WasThisYou:
 			button = say.T("notice.answer.button")
+		case Hold:
+			button = say.T("notice.stop.button")
 		}
 		link := html.EscapeString(n.Link)
 		fmt.Fprintf(&b, "<p>%s</p>\n<p><a href=\"%s\" style=\"display:inline-block;padding:14px 24px;background:#0a5b67;color:#ffffff;"+

@@ -45,7 +45,7 @@ func due(kind Kind) Due {
 		Amount: 290000, Currency: "SGD"}
 }
 
-var kinds = []Kind{Locked, Limited, Challenged, WasThisYou, BackIn, Opened, CodeUsed, NewCodes}
+var kinds = []Kind{Locked, Limited, Challenged, WasThisYou, BackIn, Opened, CodeUsed, NewCodes, Hold}
 
 func TestEveryKindInEveryLanguage(t *testing.T) {
 	seen := map[string]bool{}
@@ -101,7 +101,7 @@ func checkWords(t *testing.T, lang string, n Notice) {
 func checkLink(t *testing.T, kind Kind, n Notice) {
 	t.Helper()
 	switch kind {
-	case Locked, Limited:
+	case Locked, Limited, Hold:
 		if n.Link != "https://account.example/r/token-of-r-7" {
 			t.Errorf("%s: link %q", kind, n.Link)
 		}
@@ -144,6 +144,26 @@ func checkHTML(t *testing.T, w *Writer, n Notice) {
 	}
 	if want := min(len(n.Link), 1); h1 != 1 || links != want {
 		t.Errorf("%s: %d headings, %d links, want 1 and %d", n.Kind, h1, links, want)
+	}
+}
+
+func TestMailedCode(t *testing.T) {
+	for _, lang := range web.Languages() {
+		w := writer(t, &auth.Profile{Language: lang, Emails: []auth.Contact{{Address: "a@b.example"}}})
+		n, err := w.Code(context.Background(), "acct-42", "01234567", at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(n.Text, "\n\n01234567\n\n") || strings.Contains(n.Subject+n.ID, "01234567") || n.Language != lang || n.Link != "" || !strings.Contains(w.HTML(n), "<p>01234567</p>") {
+			t.Errorf("%s: %+v", lang, n)
+		}
+		if other, err := w.Code(context.Background(), "acct-42", "76543210", at); err != nil || other.ID == n.ID {
+			t.Errorf("two codes are one notice (%v)", err)
+		}
+		d := due(MailCode)
+		if _, _, err := w.Write(context.Background(), d); err == nil {
+			t.Error("a mailed code can be due, and so published")
+		}
 	}
 }
 
