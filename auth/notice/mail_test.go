@@ -23,6 +23,7 @@ type server struct {
 	mu      sync.Mutex
 	got     []envelope
 	refuse  string // an address that gets 550
+	busy    string // an address that gets 450
 }
 
 type envelope struct {
@@ -75,6 +76,10 @@ func (s *server) talk(c net.Conn) {
 		case "RCPT":
 			if s.refuse != "" && strings.Contains(line, s.refuse) {
 				say("550 no such box")
+				continue
+			}
+			if s.busy != "" && strings.Contains(line, s.busy) {
+				say("450 come back later")
 				continue
 			}
 			e.to += strings.TrimSpace(line)
@@ -253,9 +258,9 @@ func TestMailNeverLeavesUnprotectedByAccident(t *testing.T) {
 	}
 }
 
-func TestServerRefusesOneAddress(t *testing.T) {
+func TestServerRefusesAnAddress(t *testing.T) {
 	s := startServer(t)
-	s.refuse = "gone@b.example"
+	s.refuse, s.busy = "gone@b.example", "full@b.example"
 	w := writer(t, &auth.Profile{})
 	m := mailer(t, s, w)
 	n, _, err := w.Write(context.Background(), due(Locked))
@@ -264,10 +269,29 @@ func TestServerRefusesOneAddress(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	if err := m.Send(ctx, n, []string{"gone@b.example", "here@b.example"}); err == nil {
-		t.Error("the refusal is not told")
+	for _, c := range []struct {
+		to      []string
+		sent    int
+		forGood bool
+	}{
+		{[]string{"gone@b.example", "here@b.example"}, 1, true}, {[]string{"here@b.example", "gone@b.example"}, 1, true},
+		{[]string{"no address", "here@b.example"}, 1, true}, {[]string{"no address"}, 0, true}, {[]string{"full@b.example", "here@b.example"}, 1, false},
+		{[]string{"gone@b.example", "full@b.example"}, 0, false}, {[]string{"full@b.example", "gone@b.example"}, 0, false},
+	} {
+		before := len(s.mails())
+		err := m.Send(ctx, n, c.to)
+		if err == nil || ForGood(err) != c.forGood || len(s.mails())-before != c.sent {
+			t.Errorf("%v: %v, for good %v, %d sent", c.to, err, ForGood(err), len(s.mails())-before)
+		}
 	}
-	if got := s.mails(); len(got) != 1 || !strings.Contains(got[0].to, "here@b.example") {
-		t.Errorf("the other address got %v", got)
+	gone, err := NewMailer(MailConfig{Address: "127.0.0.1:1", From: "a@b.example", TLS: NoTLS, HTML: w.HTML})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := gone.Send(ctx, n, []string{"here@b.example"}); err == nil || ForGood(err) {
+		t.Errorf("no server: %v, for good %v", err, ForGood(err))
+	}
+	if ForGood(nil) || ForGood(ctx.Err()) {
+		t.Error("no error is for good")
 	}
 }
