@@ -36,7 +36,7 @@ func TestLook(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for name, path := range map[string]string{"outbox-list.html": "/", "outbox-one.html": "/m/n-de"} {
+	for name, path := range map[string]string{"outbox-list.html": "/", "outbox-one.html": Sent{Notice: Notice{ID: "n-de"}}.Path()} {
 		rec := httptest.NewRecorder()
 		o.Handler().ServeHTTP(rec, httptest.NewRequest("GET", "http://127.0.0.1:8025"+path, nil))
 		pages[name] = rec.Body.String()

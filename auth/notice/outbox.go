@@ -2,7 +2,9 @@ package notice
 
 import (
 	"context"
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -41,6 +43,12 @@ type Outbox struct {
 type Sent struct {
 	Notice
 	To []string
+}
+
+// Path is the page of a notice in the outbox; ids hold what they like.
+func (s Sent) Path() string {
+	sum := sha256.Sum256([]byte(s.ID))
+	return "/m/" + hex.EncodeToString(sum[:8])
 }
 
 // NewOutbox makes an empty outbox.
@@ -94,7 +102,7 @@ func (o *Outbox) Newest() []Sent {
 	return all
 }
 
-// Handler shows the list at / and one notice at /{id}.
+// Handler shows the list at / and one notice at its Path.
 func (o *Outbox) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /{$}", o.site.Do(func(w http.ResponseWriter, r *http.Request) error {
@@ -102,7 +110,7 @@ func (o *Outbox) Handler() http.Handler {
 	}))
 	mux.Handle("GET /m/{id}", o.site.Do(func(w http.ResponseWriter, r *http.Request) error {
 		for _, s := range o.Newest() {
-			if s.ID == r.PathValue("id") {
+			if s.Path() == r.URL.Path {
 				return o.site.Show(w, r, web.Page{Template: "one", Body: s})
 			}
 		}

@@ -34,7 +34,7 @@ func TestOutbox(t *testing.T) {
 	}
 	for i := range 5 {
 		d := due(Locked)
-		d.ID = fmt.Sprintf("n-%d", i)
+		d.ID = fmt.Sprintf("n/%d?#", i)
 		n, _, err := w.Write(context.Background(), d)
 		if err != nil {
 			t.Fatal(err)
@@ -46,17 +46,18 @@ func TestOutbox(t *testing.T) {
 			}
 		}
 	}
-	if got := o.Newest(); len(got) != 3 || got[0].ID != "n-4" || got[2].ID != "n-2" {
+	if got := o.Newest(); len(got) != 3 || got[0].ID != "n/4?#" || got[2].ID != "n/2?#" {
 		t.Errorf("keeps %v", got)
 	}
-	if _, page := show("/"); !strings.Contains(page, "/m/n-4") || strings.Contains(page, "/m/n-1") {
+	path := func(id string) string { return Sent{Notice: Notice{ID: id}}.Path() }
+	if _, page := show("/"); !strings.Contains(page, path("n/4?#")) || strings.Contains(page, path("n/1?#")) {
 		t.Errorf("list: %s", page)
 	}
-	if code, page := show("/m/n-4"); code != 200 || !strings.Contains(page, `href="https://account.example/r/token-of-r-7"`) || !strings.Contains(page, "a@b.example") ||
+	if code, page := show(path("n/4?#")); code != 200 || !strings.Contains(page, `href="https://account.example/r/token-of-r-7"`) || !strings.Contains(page, "a@b.example") ||
 		!strings.Contains(page, "demo only") {
 		t.Errorf("one: %d %s", code, page)
 	}
-	if code, _ := show("/m/n-1"); code != 404 {
+	if code, _ := show(path("n/1?#")); code != 404 {
 		t.Errorf("one that is gone: %d", code)
 	}
 }
