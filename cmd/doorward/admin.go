@@ -119,6 +119,7 @@ func callHere(ctx context.Context, t *terminal, cfg *Config, name string, raw []
 	running, stop := context.WithCancel(ctx)
 	done := make(chan error, 1)
 	go func() { done <- s.runShards(running) }()
+	s.loaded(ctx)
 	result, err := operations[name](ctx, s, raw)
 	stop()
 	err = errors.Join(err, <-done, s.close())
@@ -126,6 +127,23 @@ func callHere(ctx context.Context, t *terminal, cfg *Config, name string, raw []
 		return nil, err
 	}
 	return json.Marshal(result)
+}
+
+// loaded waits until every shard has its memory and has applied the acts that waited, or can't: then what is asked says so.
+func (s *service) loaded(ctx context.Context) {
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for i := 0; i < len(s.shards); {
+		if st := s.shards[i].Status(); st.Loaded || st.Problem != "" {
+			i++
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		}
+	}
 }
 
 // serveAdmin answers commands on the socket until ctx ends.

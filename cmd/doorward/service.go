@@ -121,12 +121,13 @@ func openService(cfg *Config, log *slog.Logger) (*service, error) {
 	return s, nil
 }
 
-// storeError gives an error of opening a store its exit code.
+// storeError gives an error of opening a store its exit code: damage is one of its own, everything else is a directory, a key, a disk or
+// a program that is not the right one.
 func storeError(err error) error {
-	if errors.Is(err, store.ErrInUse) || errors.Is(err, store.ErrEmpty) || errors.Is(err, store.ErrForeign) || errors.Is(err, store.ErrNewer) {
-		return &exit{exitFailure, err}
+	if errors.Is(err, badger.ErrDamaged) {
+		return &exit{exitIntegrity, err}
 	}
-	return &exit{exitIntegrity, err}
+	return &exit{exitFailure, err}
 }
 
 // wire makes the rooms that work on the store.

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"doorward/auth/totp"
+	"doorward/detect"
+	"doorward/detect/kafka"
+	"doorward/store/outbox"
+)
+
+// The test binary is doorward too: scripts start it under that name, in processes of their own.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"doorward": main,
+		"served":   func() { os.Exit(made(served)) },
+		"newer":    func() { os.Exit(made(newer)) },
+		"app":      func() { os.Exit(made(app)) },
+	})
+}
+
+func made(f func(args []string) error) int {
+	if err := f(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// served makes the store in args[0] as a service leaves it behind that has read the records in args[1], if there is one: a line is
+// PARTITION KEY VALUE, a key of - is none.
+func served(args []string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	broker, err := kafka.Embedded(filepath.Join(args[0]+".broker"), "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	defer broker.Close()
+	cfg := defaults()
+	cfg.Store, cfg.Brokers = args[0], []string{broker.Addr()}
+	s, err := openService(cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if err := s.connect(ctx); err != nil {
+		return err
+	}
+	defer s.client.Close()
+	s.publish = func(context.Context, []outbox.Row) error { return nil } // whoever reads the topics is not here
+	if len(args) == 1 {
+		return nil
+	}
+	records, err := recordsOf(args[1])
+	if err != nil {
+		return err
+	}
+	if err := s.client.Publish(ctx, records); err != nil {
+		return err
+	}
+	return s.takeIn(ctx, uint64(len(records)))
+}
+
+func recordsOf(file string) ([]detect.Message, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	var records []detect.Message
+	for _, l := range strings.Split(strings.TrimSpace(string(b)), "\n") {
+		part, rest, _ := strings.Cut(l, " ")
+		key, value, _ := strings.Cut(rest, " ")
+		m := detect.Message{Topic: detect.TopicEvents, Key: []byte(key), Value: []byte(value)}
+		if key == "-" {
+			m.Key = nil
+		}
+		if _, err := fmt.Sscan(part, &m.Partition); err != nil {
+			return nil, fmt.Errorf("record %q: %w", l, err)
+		}
+		records = append(records, m)
+	}
+	return records, nil
+}
+
+// takeIn runs shards and broker until n records have become events or dead letters.
+func (s *service) takeIn(ctx context.Context, n uint64) error {
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	work := newCrew(running)
+	work.run("shards", s.runShards)
+	work.run("kafka", func(ctx context.Context) error {
+		return s.client.Run(ctx, func(ctx context.Context, shard int, src detect.Source) error { return s.shards[shard].Feed(ctx, src) })
+	})
+	for {
+		var c detect.Counts
+		for _, sh := range s.shards {
+			c = c.Add(sh.Status().Counts)
+		}
+		if c.Events+c.Dead >= n {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%d of %d records were taken in", c.Events+c.Dead, n)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	stop()
+	return work.wait()
+}
+
+// newer makes the store in args[0] look like one that a later program wrote.
+func newer(args []string) error {
+	plate := filepath.Join(args[0], "doorward.json")
+	b, err := os.ReadFile(plate)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(plate, []byte(strings.Replace(string(b), `"format": 1,`, `"format": 2,`, 1)), 0o600)
+}
+
+// app prints the code that an owner's authenticator app shows now for the otpauth link in the "uri" of the JSON in args[0].
+func app(args []string) error {
+	b, err := os.ReadFile(args[0])
+	if err != nil {
+		return err
+	}
+	var e enrolment
+	if err := json.Unmarshal(b, &e); err != nil {
+		return err
+	}
+	code, err := totp.CodeAt(e.URI, time.Now())
+	fmt.Print(code)
+	return err
+}
+
+// Scripts are the command line's specification: what is printed where, under which names, and with which exit code.
+func TestScripts(t *testing.T) {
+	other := notKafka(t)
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true, UpdateScripts: os.Getenv("DOORWARD_UPDATE") != "",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("NOT_KAFKA", other)
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"code": code, "keys": keys},
+	})
+}
+
+// notKafka is the address of something that listens and is no broker: it says what web servers say to bytes they don't understand.
+func notKafka(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return // closed
+			}
+			fmt.Fprint(c, "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+			c.Close()
+		}
+	}()
+	return l.Addr().String()
+}
