@@ -143,6 +143,9 @@ func (c *Client) probeOne(ctx context.Context, broker string) *ConnectError {
 		stream = secure
 	}
 	conn := kafka.NewConnWith(stream, kafka.ConnConfig{ClientID: c.cfg.ClientID})
+	if deadline, ok := ctx.Deadline(); ok {
+		conn.SetDeadline(deadline) // kafka-go puts its own, none, in place of plain's
+	}
 	versions, err := conn.ApiVersions()
 	if err != nil {
 		advice := "Is this a Kafka listener? If it is one for TLS, set kafka.tls: true."
