@@ -1,7 +1,9 @@
 package rules
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/expr-lang/expr/vm"
@@ -23,6 +25,10 @@ const (
 	CapNewWindow = "new_window" // one of its windows was added later and is not older than its span yet
 )
 
+// errDisagree says that the matcher found a rule true and the VM did not: a mistake in one of them, which the property test should have
+// found first.
+var errDisagree = errors.New("the matcher and the VM disagree")
+
 // run is one evaluation: the reader of the facts, and a VM.
 type run struct {
 	*reader
@@ -32,54 +38,66 @@ type run struct {
 func (s *Set) run(f *Facts) *run {
 	r := &run{reader: s.readers.Get().(*reader)}
 	r.vm.MemoryBudget = maxMemory
-	r.reset(f)
+	r.begin(f)
 	return r
 }
 
 func (s *Set) done(r *run) {
-	r.facts = nil
+	r.end()
 	s.readers.Put(r.reader)
 }
 
-// truth runs a program that gives true or false.
-func (r *run) truth(p *program) (bool, error) {
-	v, err := r.vm.Run(p, r.memory)
-	if err != nil {
-		return false, err
-	}
-	b, ok := v.(bool)
-	if !ok {
-		return false, errNotTrue
-	}
-	return b, nil
-}
-
-// Evaluate runs every rule for the event's type and gives the findings in the order of the rules' ids. What `again:` remembers is kept in
-// the view, so it must be called once an event. The same event, facts and windows always give the same findings.
+// Evaluate runs the rules for the event's type and gives the findings in the order of the rules' ids. What `again:` remembers is kept in
+// the view, so it must be called once an event. The same event, facts and windows always give the same findings. Nothing is allocated for
+// an event on which no rule fires.
 func (s *Set) Evaluate(f *Facts) ([]Finding, []Fault) {
-	var findings []Finding
-	var faults []Fault
-	if f.Timing == window.TooLate && !event.IsReport(f.Event.Type) {
-		return nil, nil // kept and shown; only a report is evaluated so late (EVENTS.md, "Late")
-	}
-	rules := s.by[f.Event.Type]
-	if len(rules) == 0 {
+	on := s.listening(f)
+	if on == nil {
 		return nil, nil
 	}
-	r := s.run(f)
-	defer s.done(r)
-	for _, c := range rules {
-		is, err := r.holds(c)
-		if err != nil {
-			faults = append(faults, Fault{c.Rule, fmt.Errorf("evaluate rule %s: %w", c.ID, err)})
-			continue
+	r := s.readers.Get().(*reader)
+	defer s.readers.Put(r)
+	r.begin(f)
+	defer r.end()
+	r.climb(on.tree)
+	r.settle(&s.again, on)
+	if len(r.hits) == 0 {
+		return nil, nil
+	}
+	slices.Sort(r.hits)
+	return s.found(r)
+}
+
+// listening are the rules that see an event; nil: none does.
+func (s *Set) listening(f *Facts) *listeners {
+	if f.Timing == window.TooLate && !event.IsReport(f.Event.Type) {
+		return nil // kept and shown; only a report is evaluated so late (EVENTS.md, "Late")
+	}
+	return s.by[f.Event.Type]
+}
+
+// found decides which of the rules that are true fire.
+func (s *Set) found(r *reader) (findings []Finding, faults []Fault) {
+	f := r.facts
+	var x *run
+	for _, at := range r.hits {
+		c := s.compiled[at]
+		fires, _ := c.fires(f, true)
+		if fires {
+			if x == nil {
+				x = &run{reader: r}
+				x.vm.MemoryBudget = maxMemory
+			}
+			if err := x.confirm(c); err != nil {
+				faults = append(faults, Fault{c.Rule, fmt.Errorf("evaluate rule %s: %w", c.ID, err)})
+				continue
+			}
 		}
-		fires, _ := c.fires(f, is)
 		if c.again >= 0 {
-			f.View.SetAgain(c.again, is, fires, f.View.Newest())
+			f.View.SetAgain(c.again, true, fires, f.View.Newest())
 		}
 		if fires {
-			finding, err := r.finding(c)
+			finding, err := x.finding(c, func(one *comparison) (bool, error) { return one.holds(r), nil })
 			if err != nil {
 				faults = append(faults, Fault{c.Rule, fmt.Errorf("evidence of rule %s: %w", c.ID, err)})
 			}
@@ -89,12 +107,13 @@ func (s *Set) Evaluate(f *Facts) ([]Finding, []Fault) {
 	return findings, faults
 }
 
-// holds reports whether the rule's condition is true.
-func (r *run) holds(c *compiled) (bool, error) {
-	for _, i := range c.facts {
-		r.load(i)
+// confirm runs a rule that is about to fire once more, by the VM: nobody is locked out on the word of the matcher alone.
+func (r *run) confirm(c *compiled) error {
+	is, err := r.holds(c)
+	if err == nil && !is {
+		err = errDisagree
 	}
-	return r.truth(c.whole)
+	return err
 }
 
 // fires decides, by what `again:` remembers, whether a rule whose condition is or is not true fires, and if not why.
@@ -128,7 +147,7 @@ func (r *run) cap(c *compiled) string {
 	return ""
 }
 
-func (r *run) finding(c *compiled) (Finding, error) {
+func (r *run) finding(c *compiled, ask func(*comparison) (bool, error)) (Finding, error) {
 	f := Finding{Rule: c.Rule, Score: c.Score, Response: c.Response}
 	if c.Response > auth.Review {
 		if f.Capped = r.cap(c); f.Capped != "" {
@@ -136,6 +155,6 @@ func (r *run) finding(c *compiled) (Finding, error) {
 		}
 	}
 	var err error
-	f.Evidence, err = r.evidence(c)
+	f.Evidence, err = r.evidence(c, ask)
 	return f, err
 }

@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -55,12 +56,8 @@ func (r *run) explain(s *Set, c *compiled) Explained {
 }
 
 func (c *compiled) listens(t event.Type, s *Set) bool {
-	for _, other := range s.by[t] {
-		if other == c {
-			return true
-		}
-	}
-	return false
+	l := s.by[t]
+	return l != nil && slices.Contains(l.rules, c)
 }
 
 // known reports whether everything in a comparison is known: the event has it, and no window is too young.
@@ -125,12 +122,12 @@ func masked(id string) string {
 	return "…"
 }
 
-// evidence is the comparisons that made the rule true, in the order of its text.
-func (r *run) evidence(c *compiled) ([]Evidence, error) {
+// evidence is the comparisons that made the rule true, in the order of its text; ask says which of them hold.
+func (r *run) evidence(c *compiled, ask func(*comparison) (bool, error)) ([]Evidence, error) {
 	holds := map[*comparison]bool{}
 	var first error
 	c.cond.leaves(func(one *comparison) {
-		is, err := r.truth(one.isTrue)
+		is, err := ask(one)
 		if err != nil && first == nil {
 			first = fmt.Errorf("%s: %w", one.text, err)
 		}

@@ -193,12 +193,13 @@ func (l *loader) condition(d *draft) {
 		return
 	}
 	d.When = d.when
+	either := l.pool.alternatives(cond) // before the VM's compiler folds the tree
 	whole, err := cond.compileAll(d.when)
 	if err != nil {
 		say(0, "", err.Error())
 		return
 	}
-	l.compiled = append(l.compiled, &compiled{Rule: &d.Rule, meaning: tree.Node.String(), cond: cond, whole: whole, facts: c.facts})
+	l.compiled = append(l.compiled, &compiled{Rule: &d.Rule, meaning: tree.Node.String(), cond: cond, either: either, whole: whole, facts: c.facts})
 }
 
 // runeOffset is the byte offset of the n-th character.

@@ -62,6 +62,16 @@ func (l *logic) because(holds map[*comparison]bool, want bool, add func(c *compa
 	}
 }
 
+// ready compiles the comparisons for the matcher.
+func (l *logic) ready() {
+	if l.op == leaf {
+		l.cond.holds = testOf(l.node)
+	}
+	for _, of := range l.of {
+		of.ready()
+	}
+}
+
 // is the truth of l, given that of its comparisons.
 func (l *logic) is(holds map[*comparison]bool) bool {
 	switch l.op {
@@ -123,7 +133,8 @@ func compile(n ast.Node, source string, as kind) (*program, error) {
 	return p, nil
 }
 
-// compileAll compiles the condition and each of its comparisons.
+// compileAll compiles the condition and each of its comparisons for the VM, and the comparisons for the matcher, which goes first: expr's
+// optimizer changes the tree.
 func (l *logic) compileAll(source string) (*program, error) {
 	var first error
 	keep := func(p *program, err error) *program {
@@ -132,6 +143,7 @@ func (l *logic) compileAll(source string) (*program, error) {
 		}
 		return p
 	}
+	l.ready()
 	l.leaves(func(c *comparison) {
 		if c.left.fixed == nil && c.left.fact.name == "" {
 			c.of = keep(compile(c.left.node, source, c.left.kind))

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"sort"
 	"sync"
@@ -19,8 +18,9 @@ import (
 type Set struct {
 	rules    []*Rule
 	compiled []*compiled
-	by       map[event.Type][]*compiled
+	by       map[event.Type]*listeners
 	slots    []slot
+	again    recall
 	layout   *window.Layout
 	print    string
 	readers  sync.Pool
@@ -30,28 +30,27 @@ type Set struct {
 type compiled struct {
 	*Rule
 	meaning string // its condition in one spelling, for the version
+	at      int    // its position in the set
 	cond    *logic
-	whole   *program
+	either  [][]atom      // the condition, for the index
+	whole   *program      // the condition, for the VM
 	facts   []int         // slots it reads
 	windows []int         // those of them that are windows
 	behind  time.Duration // how far back its windows across accounts look; 0: it has none
 	again   int           // slot of its memory in the layout; -1: it needs none
+	ordinal int           // among the rules that have one; -1
 }
 
 func (l *loader) finish() (*Set, error) {
 	sort.Slice(l.compiled, func(i, j int) bool { return l.compiled[i].ID < l.compiled[j].ID })
-	s := &Set{compiled: l.compiled, by: map[event.Type][]*compiled{}, slots: l.pool.slots}
+	s := &Set{compiled: l.compiled, by: map[event.Type]*listeners{}, slots: l.pool.slots}
 	var specs []window.Spec
 	for i := range s.slots {
 		if w := s.slots[i].spec; w != nil {
 			specs = append(specs, *w)
 		}
 	}
-	for _, c := range s.compiled {
-		if c.Again.Mode != "always" {
-			specs = append(specs, c.remembers())
-		}
-	}
+	specs = append(specs, s.again.plan(s.compiled)...)
 	var err error
 	if s.layout, err = window.NewLayout(specs); err != nil {
 		return nil, fmt.Errorf("lay out windows: %w", err)
@@ -61,35 +60,32 @@ func (l *loader) finish() (*Set, error) {
 			s.slots[i].in = s.layout.Slot(*w)
 		}
 	}
+	s.again.place(s.layout)
 	h := sha256.New()
-	for _, c := range s.compiled {
-		s.place(c)
+	by := map[event.Type][]*compiled{}
+	for i, c := range s.compiled {
+		c.at = i
+		s.place(c, by)
 		c.Version = c.Rule.version(c.meaning)
 		s.rules = append(s.rules, c.Rule)
 		fmt.Fprintf(h, "%s %s\n", c.ID, c.Version)
 	}
 	s.print = hex.EncodeToString(h.Sum(nil))
-	s.readers.New = func() any { return newReader(s.slots) }
+	for t, of := range by {
+		s.by[t] = s.listen(of)
+	}
+	s.readers.New = func() any { return newReader(s) }
 	return s, nil
 }
 
-// remembers is the memory that `again:` needs; a renamed rule goes on with that of its earlier ids.
-func (c *compiled) remembers() window.Spec {
-	return window.Spec{Func: window.Again, Key: window.Account, Field: c.ID, Was: c.Was}
-}
-
-// place puts a rule into the index and notes what it needs.
-func (s *Set) place(c *compiled) {
+// place notes which event types a rule is on and what it needs.
+func (s *Set) place(c *compiled, by map[event.Type][]*compiled) {
 	for _, pattern := range c.On {
 		for _, t := range matching(string(pattern)) {
-			if of := s.by[t]; len(of) == 0 || of[len(of)-1] != c {
-				s.by[t] = append(of, c)
+			if of := by[t]; len(of) == 0 || of[len(of)-1] != c {
+				by[t] = append(of, c)
 			}
 		}
-	}
-	c.again = -1
-	if c.Again.Mode != "always" {
-		c.again = s.layout.Slot(c.remembers())
 	}
 	for _, i := range c.facts {
 		w := s.slots[i].spec
@@ -144,6 +140,3 @@ func (s *Set) Layout() *window.Layout { return s.layout }
 // Fingerprint is the hash of every rule's id and version, whatever files and order they stand in: two sets with the same fingerprint decide
 // alike.
 func (s *Set) Fingerprint() string { return s.print }
-
-// errNotTrue says that a condition gave something else than true or false, which the checker has excluded.
-var errNotTrue = errors.New("the condition is neither true nor false")

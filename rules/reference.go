@@ -1,0 +1,62 @@
+package rules
+
+import (
+	"errors"
+	"fmt"
+)
+
+// The reference: the same conditions run by expr's VM, as its authors wrote it. Explain shows what it says, a rule that is about to fire is
+// run by it once more, and the tests hold the matcher to it.
+
+// errNotTrue says that a condition gave something else than true or false, which the checker has excluded.
+var errNotTrue = errors.New("the condition is neither true nor false")
+
+// truth runs a program that gives true or false.
+func (r *run) truth(p *program) (bool, error) {
+	v, err := r.vm.Run(p, r.memory)
+	if err != nil {
+		return false, err
+	}
+	b, ok := v.(bool)
+	if !ok {
+		return false, errNotTrue
+	}
+	return b, nil
+}
+
+// holds reports whether the rule's condition is true.
+func (r *run) holds(c *compiled) (bool, error) {
+	r.loadAll(c.facts)
+	return r.truth(c.whole)
+}
+
+// evaluateVM is Evaluate without matcher and index: every rule for the event's type is run by the VM. For tests.
+func (s *Set) evaluateVM(f *Facts) ([]Finding, []Fault) {
+	var findings []Finding
+	var faults []Fault
+	on := s.listening(f)
+	if on == nil {
+		return nil, nil
+	}
+	r := s.run(f)
+	defer s.done(r)
+	for _, c := range on.rules {
+		is, err := r.holds(c)
+		if err != nil {
+			faults = append(faults, Fault{c.Rule, fmt.Errorf("evaluate rule %s: %w", c.ID, err)})
+			continue
+		}
+		fires, _ := c.fires(f, is)
+		if c.again >= 0 {
+			f.View.SetAgain(c.again, is, fires, f.View.Newest())
+		}
+		if fires {
+			finding, err := r.finding(c, func(one *comparison) (bool, error) { return r.truth(one.isTrue) })
+			if err != nil {
+				faults = append(faults, Fault{c.Rule, fmt.Errorf("evidence of rule %s: %w", c.ID, err)})
+			}
+			findings = append(findings, finding)
+		}
+	}
+	return findings, faults
+}
