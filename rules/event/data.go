@@ -2,8 +2,6 @@ package event
 
 import (
 	"fmt"
-	"math"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,34 +10,44 @@ import (
 )
 
 // readData takes the data object.
-func (e *Event) readData(s *scanner) *Error {
+func (d *Decoder) readData(e *Event) *Error {
+	s := &d.scanner
 	var seen uint64 // bit per field of the table
-	return s.object(func(name string) *Error {
-		i, known := fieldAt[name]
-		if !known {
-			return e.readExtra(s, name)
+	last := beginning
+	more, err := s.open()
+	for more && err == nil {
+		var i int
+		var name string
+		if i, name, err = s.member(fieldNames, &d.fields, last); err != nil {
+			break
 		}
-		if seen&(1<<i) != 0 {
-			return s.twice(name)
+		last = i
+		switch {
+		case i == unknown:
+			err = d.readExtra(e, name)
+		case seen&(1<<i) != 0:
+			return s.twice(fields[i].name)
+		default:
+			seen |= 1 << i
+			err = d.readField(e, i)
 		}
-		seen |= 1 << i
-		if s.null() { // many platforms write a field they lack as null
-			return nil
+		if err == nil {
+			more, err = s.next()
 		}
-		return e.readField(s, &fields[i])
-	})
+	}
+	return err
 }
 
-func (e *Event) readExtra(s *scanner, name string) *Error {
+func (d *Decoder) readExtra(e *Event, name string) *Error {
 	if _, twice := e.Extra[name]; twice {
-		return s.twice(name)
+		return d.scanner.twice(name)
 	}
-	v, err := s.value()
+	v, err := d.scanner.value()
 	if err != nil {
 		return err
 	}
 	if e.Extra == nil {
-		e.Extra = make(map[string]any)
+		e.Extra = d.newExtra()
 	}
 	e.Extra[name] = v
 	return nil
@@ -49,29 +57,38 @@ func badData(name, format string, args ...any) *Error {
 	return &Error{Code: BadData, Field: "data." + name, Problem: fmt.Sprintf(format, args...)}
 }
 
-func (e *Event) readField(s *scanner, f *field) *Error {
-	switch f.kind {
-	case Integer:
-		value, has := f.whole(&e.Data)
-		n, err := readInteger(s, f)
-		*value, *has = n, err == nil
-		return err
-	case Place:
-		return e.readGeo(s)
-	case Strings:
-		return e.readLabels(s)
+func (d *Decoder) readField(e *Event, i int) *Error {
+	s, p := &d.scanner, &places[i]
+	if s.null() { // many platforms write a field they lack as null
+		return nil
 	}
-	text, err := readText(s, f.name, f.kind)
-	*f.text(&e.Data) = text
+	switch p.form {
+	case aWhole:
+		n, err := s.readWhole(&fields[i])
+		*p.whole(&e.Data), *p.has(&e.Data) = n, err == nil
+		return err
+	case anObject:
+		if fields[i].kind == Place {
+			return d.readGeo(e)
+		}
+		return d.readLabels(e)
+	}
+	text, err := s.readText(fields[i].name, p.form)
+	*p.text(&e.Data) = text
 	return err
 }
 
-// readInteger takes a whole number written as one: 2500.0 and 1e3 are numbers of a producer that counts in floating point, which is
+// readWhole takes a whole number written as one: 2500.0 and 1e3 are numbers of a producer that counts in floating point, which is
 // where cents get lost.
-func readInteger(s *scanner, f *field) (int64, *Error) {
+func (s *scanner) readWhole(f *field) (int64, *Error) {
 	if c := s.peek(); c != '-' && (c < '0' || c > '9') {
 		return 0, s.not(badData(f.name, "must be an integer of minor units, as 2500"))
 	}
+	start := s.at
+	if n, ok := s.whole(); ok && n >= f.least {
+		return n, nil
+	}
+	s.at = start
 	text, whole, err := s.number()
 	if err != nil {
 		return 0, err
@@ -88,32 +105,32 @@ func readInteger(s *scanner, f *field) (int64, *Error) {
 	return n, nil
 }
 
-// readText takes a string and checks it as its kind asks.
-func readText(s *scanner, name string, kind FieldKind) (string, *Error) {
+// readText takes a string and checks it as its form asks.
+func (s *scanner) readText(name string, f form) (string, *Error) {
 	if s.peek() != '"' {
 		return "", s.not(badData(name, "must be a string"))
 	}
-	text, err := s.str()
+	text, plain, err := s.str()
 	if err != nil || text == "" { // an empty string is a field that is not there
 		return "", err
 	}
-	switch kind {
-	case ID:
+	switch f {
+	case anID:
 		switch {
 		case len(text) > auth.MaxID:
 			return "", &Error{Code: TooLarge, Field: "data." + name,
 				Problem: fmt.Sprintf("has %d bytes, at most %d are taken", len(text), auth.MaxID)}
-		case hasControl(text):
+		case !plain && hasControl(text):
 			return "", badData(name, "must not hold control characters")
 		}
-	case Address:
+	case anAddress:
 		return canonicalAddress(name, text)
-	case Country:
+	case aCountry:
 		if !letters(text, 2) {
 			return "", badData(name, "must be two letters (ISO 3166-1 alpha-2), as FR, not %q", cut(text))
 		}
 		return strings.ToUpper(text), nil
-	case Code3:
+	case aCurrency:
 		if !letters(text, 3) || strings.ToUpper(text) != text {
 			return "", badData(name, "must be three upper-case letters (ISO 4217), as EUR, not %q", cut(text))
 		}
@@ -133,116 +150,15 @@ func letters(s string, n int) bool {
 	return true
 }
 
-// canonicalAddress gives one spelling to an address: IPv4 in IPv6 is IPv4, IPv6 as RFC 5952 writes it.
-func canonicalAddress(name, text string) (string, *Error) {
-	addr, perr := netip.ParseAddr(text)
-	if perr != nil || addr.Zone() != "" {
-		return "", badData(name, "must be an IPv4 or IPv6 address without zone or port, as 203.0.113.9 or 2001:db8::9, not %q", cut(text))
-	}
-	if addr.Is4() { // has one spelling only
-		return text, nil
-	}
-	return addr.Unmap().String(), nil
-}
-
-func (e *Event) readGeo(s *scanner) *Error {
-	if s.peek() != '{' {
-		return s.not(badData("geo", "must be an object {lat, lon, city, country}"))
-	}
-	var g Geo
-	var seen names
-	var lat, lon bool
-	err := s.object(func(name string) *Error {
-		if !seen.add(name) {
-			return s.twice(name)
-		}
-		if s.null() {
-			return nil
-		}
-		var err *Error
-		switch name {
-		case "lat":
-			g.Lat, err = readDegrees(s, "geo.lat", 90)
-			lat = true
-		case "lon":
-			g.Lon, err = readDegrees(s, "geo.lon", 180)
-			lon = true
-		case "city":
-			g.City, err = readText(s, "geo.city", String)
-		case "country":
-			g.Country, err = readText(s, "geo.country", Country)
-		default:
-			_, err = s.value()
-		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if lat != lon {
-		return badData("geo", "must have lat and lon, or neither")
-	}
-	g.HasPoint = lat
-	if g != (Geo{}) {
-		e.Geo = &g
-	}
-	return nil
-}
-
-func readDegrees(s *scanner, name string, most float64) (float64, *Error) {
-	if c := s.peek(); c != '-' && (c < '0' || c > '9') {
-		return 0, s.not(badData(name, "must be a number of degrees"))
-	}
-	text, _, err := s.number()
-	if err != nil {
-		return 0, err
-	}
-	f, perr := strconv.ParseFloat(text, 64)
-	if perr != nil || math.Abs(f) > most {
-		return 0, badData(name, "must lie within -%v and %v degrees, not %s", most, most, cut(text))
-	}
-	return f, nil
-}
-
-func (e *Event) readLabels(s *scanner) *Error {
-	if s.peek() != '{' {
-		return s.not(badData("labels", "must be an object {string: string}"))
-	}
-	return s.object(func(name string) *Error {
-		if _, twice := e.Labels[name]; twice {
-			return s.twice(name)
-		}
-		if len(e.Labels) == MaxLabels {
-			return badData("labels", "must have at most %d entries", MaxLabels)
-		}
-		if s.peek() != '"' {
-			return s.not(badData("labels."+cut(name), "must be a string"))
-		}
-		v, err := s.str()
-		if err != nil {
-			return err
-		}
-		if e.Labels == nil {
-			e.Labels = make(map[string]string)
-		}
-		e.Labels[name] = v
-		return nil
-	})
-}
-
 // checkValues holds the enumerations of the event's type to their lists. It runs last, as data may stand before type.
 func (e *Event) checkValues() *Error {
-	g := groupOf[e.Type]
-	if g == nil {
+	i := typeNames.find(string(e.Type))
+	if i < 0 {
 		return nil
 	}
-	for _, name := range g.own {
-		list := allowed(e.Type, name)
-		if list == nil {
-			continue
-		}
-		if v := *fields[fieldAt[name]].text(&e.Data); v != "" && !slices.Contains(list, v) {
-			return badData(name, "must be one of %s, not %q", strings.Join(list, ", "), cut(v))
+	for _, c := range choices[i] {
+		if v := *c.at.text(&e.Data); v != "" && !slices.Contains(c.list, v) {
+			return badData(c.name, "must be one of %s, not %q", strings.Join(c.list, ", "), cut(v))
 		}
 	}
 	return nil

@@ -3,9 +3,6 @@ package event
 import (
 	"fmt"
 	"strings"
-	"time"
-
-	"doorward/auth"
 )
 
 // The attributes of the envelope that are text.
@@ -23,58 +20,77 @@ const (
 
 var attributes = [...]string{"specversion", "id", "source", "type", "subject", "time", "recordedtime", "datacontenttype", "traceparent"}
 
+// The names of an envelope: its attributes, and data.
+var (
+	envelopeNames = newLexicon(append(attributes[:], "data")...)
+	envelopeOrder = inTurn(envelopeNames)
+	dataAt        = envelopeNames.find("data")
+)
+
 // envelope holds the attributes as they were given, until all are known.
 type envelope struct {
 	value   [len(attributes)]string
 	seen    uint16 // bit per attribute: it was named
 	given   uint16 // bit per attribute: it has a value, be it empty
+	plain   uint16 // bit per attribute: its value is known to be of plain characters (words.go) only
 	data    bool   // data was named
 	foreign names  // extensions that were named
 }
 
+func (env *envelope) reset() {
+	foreign := env.foreign
+	foreign.reset()
+	*env = envelope{foreign: foreign}
+}
+
 func attributeAt(name string) int {
-	switch name {
-	case "specversion":
-		return specversion
-	case "id":
-		return id
-	case "source":
-		return source
-	case "type":
-		return eventType
-	case "subject":
-		return subject
-	case "time":
-		return stated
-	case "recordedtime":
-		return recorded
-	case "datacontenttype":
-		return contentType
-	case "traceparent":
-		return trace
+	if i := envelopeNames.find(name); i < len(attributes) {
+		return i
 	}
 	return -1
 }
 
 // structured reads a whole event from one JSON object.
-func (env *envelope) structured(e *Event, text []byte, most int) *Error {
-	s, err := open(text, most)
-	if err != nil {
-		return err
+func (d *Decoder) structured(e *Event, text []byte, most int) *Error {
+	if len(text) > most {
+		return tooLarge(len(text))
 	}
-	err = s.object(func(name string) *Error {
-		if i := attributeAt(name); i >= 0 {
-			return env.attribute(s, i)
-		}
-		if name == "data" {
-			return env.body(e, s)
-		}
-		return env.extension(s, name)
-	})
-	if err != nil {
-		return err
+	s := &d.scanner
+	d.take(text)
+	err := s.object()
+	if err == nil {
+		err = d.members(e)
 	}
-	return s.end()
+	if err == nil {
+		err = s.end()
+	}
+	return s.verdict(err)
+}
+
+func (d *Decoder) members(e *Event) *Error {
+	s, env := &d.scanner, &d.envelope
+	last := beginning
+	more, err := s.open()
+	for more && err == nil {
+		var i int
+		var name string
+		if i, name, err = s.member(envelopeNames, &d.attributes, last); err != nil {
+			break
+		}
+		switch {
+		case i == unknown:
+			err = env.extension(s, name)
+		case i == dataAt:
+			err = d.body(e)
+		default:
+			err = env.attribute(s, i)
+		}
+		last = i
+		if err == nil {
+			more, err = s.next()
+		}
+	}
+	return err
 }
 
 func (env *envelope) attribute(s *scanner, i int) *Error {
@@ -82,15 +98,18 @@ func (env *envelope) attribute(s *scanner, i int) *Error {
 		return s.twice(attributes[i])
 	}
 	env.seen |= 1 << i
-	if s.null() { // CloudEvents JSON format 1.0.2, 2.2: a null attribute is an unset one
-		return nil
-	}
 	if s.peek() != '"' {
+		if s.null() { // CloudEvents JSON format 1.0.2, 2.2: a null attribute is an unset one
+			return nil
+		}
 		return s.not(badAttribute(i, "must be a string"))
 	}
-	v, err := s.str()
+	v, plain, err := s.str()
 	env.value[i] = v
 	env.given |= 1 << i
+	if plain {
+		env.plain |= 1 << i
+	}
 	return err
 }
 
@@ -100,34 +119,34 @@ func badAttribute(i int, format string, args ...any) *Error {
 	return &Error{Code: BadEnvelope, Field: attributes[i], Problem: fmt.Sprintf(format, args...)}
 }
 
-func (env *envelope) body(e *Event, s *scanner) *Error {
-	if env.data {
+func (d *Decoder) body(e *Event) *Error {
+	s := &d.scanner
+	if d.envelope.data {
 		return s.twice("data")
 	}
-	env.data = true
-	if s.null() {
-		return nil
-	}
+	d.envelope.data = true
 	if s.peek() != '{' {
+		if s.null() {
+			return nil
+		}
 		return s.not(&Error{Code: BadData, Field: "data", Problem: "must be a JSON object"})
 	}
-	return e.readData(s)
+	return d.readData(e)
 }
 
 // extension passes over an attribute that the contract does not know. One that is a known name but for its case is refused: another
 // reader of the topic may take it for the real one.
 func (env *envelope) extension(s *scanner, name string) *Error {
 	if name == "data_base64" {
-		return &Error{Code: BadEnvelope, Field: name, Problem: "is not taken: send data as a JSON object"}
+		return &Error{Code: BadEnvelope, Field: "data_base64", Problem: "is not taken: send data as a JSON object"}
 	}
 	if known := attributeLike(name); known != "" {
-		return &Error{Code: BadEnvelope, Field: cut(name), Problem: "attribute names are lower case: " + known}
+		return &Error{Code: BadEnvelope, Field: strings.Clone(cut(name)), Problem: "attribute names are lower case: " + known}
 	}
 	if !env.foreign.add(name) {
 		return s.twice(name)
 	}
-	_, err := s.value()
-	return err
+	return s.pass()
 }
 
 func attributeLike(name string) string {
@@ -146,6 +165,12 @@ func attributeLike(name string) string {
 type names struct {
 	few  []string
 	many map[string]struct{}
+}
+
+// reset empties the set; the room for a few names stays.
+func (n *names) reset() {
+	clear(n.few)
+	n.few, n.many = n.few[:0], nil
 }
 
 // add reports whether the name is new.
@@ -168,127 +193,5 @@ func (n *names) add(name string) bool {
 		return false
 	}
 	n.many[name] = struct{}{}
-	return true
-}
-
-// settle checks the attributes and fills the event from them; data must be in it already. A zero arrival: it is in the event.
-func (env *envelope) settle(e *Event, arrival time.Time) *Error {
-	if v := env.value[specversion]; v != "1.0" {
-		return badAttribute(specversion, `must be "1.0" (CloudEvents), not %q`, cut(v))
-	}
-	if t := env.value[contentType]; env.has(contentType) && !isJSON(t) {
-		return badAttribute(contentType, "must be application/json, not %q", cut(t))
-	}
-	if err := env.identity(e); err != nil {
-		return err
-	}
-	if err := env.times(e, arrival); err != nil {
-		return err
-	}
-	if traceparent(env.value[trace]) {
-		e.Trace = env.value[trace]
-	}
-	return e.checkValues()
-}
-
-func (env *envelope) identity(e *Event) *Error {
-	for _, i := range [...]int{id, source, eventType} {
-		switch v := env.value[i]; {
-		case v == "":
-			return badAttribute(i, "is required: a string of 1 to %d bytes", auth.MaxID)
-		case len(v) > auth.MaxID:
-			return &Error{Code: TooLarge, Field: attributes[i], Problem: fmt.Sprintf("has %d bytes, at most %d are taken", len(v), auth.MaxID)}
-		case hasControl(v):
-			return badAttribute(i, "must not hold control characters")
-		case i != id && strings.IndexByte(v, ' ') >= 0: // so that Identity, "source id", can't be split in two ways
-			return badAttribute(i, "must not hold a space")
-		}
-	}
-	e.ID, e.Source, e.Type = env.value[id], env.value[source], Type(env.value[eventType])
-	account, err := auth.ParseAccountID(env.value[subject])
-	if err != nil {
-		return badAttribute(subject, "must be the account id: %v", err)
-	}
-	e.Account = account
-	return nil
-}
-
-func (env *envelope) times(e *Event, arrival time.Time) *Error {
-	if !env.has(stated) {
-		return badAttribute(stated, "is required: RFC 3339, as 2026-03-01T08:00:00Z")
-	}
-	at, err := env.moment(stated)
-	if err != nil {
-		return err
-	}
-	recordedAt, err := env.moment(recorded)
-	if err != nil {
-		return err
-	}
-	from := "the record's timestamp"
-	if arrival.IsZero() {
-		arrival, from = at, "time, which counts as the arrival here,"
-		if env.has(recorded) {
-			arrival, from = recordedAt, "recordedtime"
-		}
-	}
-	arrival = time.UnixMilli(arrival.UnixMilli()).UTC()
-	if !saneArrival(arrival) {
-		return badAttribute(stated, "%s must lie in the years %d to %d", from, firstYear, lastYear)
-	}
-	e.setTime(at, arrival)
-	return nil
-}
-
-func (env *envelope) moment(i int) (time.Time, *Error) {
-	if !env.has(i) {
-		return time.Time{}, nil
-	}
-	v := env.value[i]
-	t, ok := parseTime(v)
-	if !ok {
-		return t, badAttribute(i, "must be RFC 3339, as 2026-03-01T08:00:00Z, not %q", cut(v))
-	}
-	return t, nil
-}
-
-// hasControl finds C0 controls and DEL.
-func hasControl(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] < ' ' || s[i] == 0x7f {
-			return true
-		}
-	}
-	return false
-}
-
-// isJSON reports whether a media type is application/json, in UTF-8 if it says so.
-func isJSON(mediaType string) bool { return isMedia(mediaType, "application/json") }
-
-func isMedia(mediaType, want string) bool {
-	name, parameters, _ := strings.Cut(mediaType, ";")
-	if !strings.EqualFold(strings.TrimSpace(name), want) {
-		return false
-	}
-	for _, p := range strings.Split(parameters, ";") {
-		key, value, _ := strings.Cut(p, "=")
-		if strings.EqualFold(strings.TrimSpace(key), "charset") && !strings.EqualFold(strings.Trim(value, `" `), "utf-8") {
-			return false
-		}
-	}
-	return true
-}
-
-// traceparent reports whether v is a W3C trace context; another one is ignored, as its specification asks (3.2.2).
-func traceparent(v string) bool {
-	if len(v) != 55 || v[2] != '-' || v[35] != '-' || v[52] != '-' {
-		return false
-	}
-	for i := 0; i < len(v); i++ {
-		hex := v[i] >= '0' && v[i] <= '9' || v[i] >= 'a' && v[i] <= 'f'
-		if !hex && i != 2 && i != 35 && i != 52 {
-			return false
-		}
-	}
 	return true
 }

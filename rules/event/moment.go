@@ -14,45 +14,88 @@ const (
 	lastYear  = 2199
 )
 
-func saneArrival(t time.Time) bool { return t.Year() >= firstYear && t.Year() <= lastYear }
+// A moment is milliseconds since 1970 in UTC.
+const (
+	second = 1000
+	minute = 60 * second
+	hour   = 60 * minute
+	day    = 24 * hour
+)
 
-// parseTime reads an RFC 3339 time, cut to milliseconds, UTC. A leap second (23:59:60 UTC) is the second after it, as in Unix time.
+// The moments that a year 0 to 9999, and one in which an event may arrive, begin and end with.
+var (
+	year0     = daysUntil(0, 1, 1) * day
+	year10000 = daysUntil(10000, 1, 1) * day
+	earliest  = daysUntil(firstYear, 1, 1) * day
+	latest    = daysUntil(lastYear+1, 1, 1)*day - 1
+)
+
+func timeOf(moment int64) time.Time { return time.UnixMilli(moment).UTC() }
+
+// parseTime reads an RFC 3339 time, cut to milliseconds, UTC.
 func parseTime(s string) (time.Time, bool) {
-	if len(s) < len("2006-01-02T15:04:05Z") || s[4] != '-' || s[7] != '-' || s[10]|' ' != 't' || s[13] != ':' || s[16] != ':' {
-		return time.Time{}, false
-	}
-	year, month, day := digits(s[:4]), digits(s[5:7]), digits(s[8:10])
-	hour, minute, second := digits(s[11:13]), digits(s[14:16]), digits(s[17:19])
-	if year < 0 || month < 1 || month > 12 || day < 1 || day > daysIn(year, month) || hour < 0 || hour > 23 || minute < 0 || minute > 59 ||
-		second < 0 || second > 60 {
-		return time.Time{}, false
-	}
-	millis, rest, ok := fraction(s[19:])
+	m, ok := parseMoment(s)
 	if !ok {
 		return time.Time{}, false
 	}
-	offset, ok := zone(rest)
-	if !ok {
-		return time.Time{}, false
-	}
-	t := time.Date(year, time.Month(month), day, hour, minute, second, millis*int(time.Millisecond), time.UTC).Add(-offset)
-	if second == 60 && (t.Second() != 0 || t.Minute() != 0 || t.Hour() != 0) {
-		return time.Time{}, false
-	}
-	return t, t.Year() >= 0 && t.Year() <= 9999
+	return timeOf(m), true
 }
 
-// digits reads a number without sign; -1 when s is none.
-func digits(s string) int {
-	n := 0
-	for i := 0; i < len(s); i++ {
-		if s[i] < '0' || s[i] > '9' {
-			return -1
-		}
-		n = n*10 + int(s[i]-'0')
+// parseMoment reads an RFC 3339 time. A leap second (23:59:60 UTC) is the second after it, as in Unix time.
+func parseMoment(s string) (int64, bool) {
+	if len(s) < len("2006-01-02T15:04:05Z") || s[4] != '-' || s[7] != '-' || s[10]|' ' != 't' || s[13] != ':' || s[16] != ':' {
+		return 0, false
 	}
-	return n
+	century, year, mon, d := two(s[0:2]), two(s[2:4]), two(s[5:7]), two(s[8:10])
+	h, mins, sec := two(s[11:13]), two(s[14:16]), two(s[17:19])
+	if century > 99 || year > 99 || mon < 1 || mon > 12 || d < 1 || h > 23 || mins > 59 || sec > 60 {
+		return 0, false
+	}
+	year += 100 * century
+	if d > daysIn(year, mon) {
+		return 0, false
+	}
+	m := daysUntil(year, mon, d)*day + int64(h)*hour + int64(mins)*minute + int64(sec)*second
+	if rest := s[19:]; rest != "Z" {
+		millis, rest, ok := fraction(rest)
+		if !ok {
+			return 0, false
+		}
+		offset, ok := zone(rest)
+		if !ok {
+			return 0, false
+		}
+		m += int64(millis) - offset
+	}
+	if sec == 60 && (m-year0)%day >= second {
+		return 0, false
+	}
+	return m, m >= year0 && m < year10000
 }
+
+// two reads two digits; more than 99 when they are none.
+func two(s string) int {
+	_ = s[1]
+	tens, units := s[0]-'0', s[1]-'0'
+	if tens > 9 || units > 9 {
+		return 1000
+	}
+	return int(tens)*10 + int(units)
+}
+
+// daysUntil counts the days from 1970-01-01 to a day of the Gregorian calendar from year 0 on: whole cycles of 400 years are 146,097 days,
+// and a year that begins in March has its leap day at its end.
+func daysUntil(year, month, day int) int64 {
+	if month -= 3; month < 0 {
+		month += 12
+		year--
+	}
+	year += 400 // so that nothing below 0 is divided
+	return int64(365*year + year/4 - year/100 + year/400 + (153*month+2)/5 + day - 1 - daysBefore1970)
+}
+
+// daysBefore1970 are those from 1 March of the year -400 on.
+const daysBefore1970 = 719468 + 146097
 
 func daysIn(year, month int) int {
 	switch month {
@@ -80,18 +123,19 @@ func fraction(s string) (millis int, rest string, ok bool) {
 	return millis, s[n:], n > 1
 }
 
-func zone(s string) (time.Duration, bool) {
+// zone reads an offset from UTC, in milliseconds.
+func zone(s string) (int64, bool) {
 	if s == "Z" || s == "z" {
 		return 0, true
 	}
 	if len(s) != len("+00:00") || s[3] != ':' || (s[0] != '+' && s[0] != '-') {
 		return 0, false
 	}
-	hours, minutes := digits(s[1:3]), digits(s[4:6])
-	if hours < 0 || hours > 23 || minutes < 0 || minutes > 59 {
+	hours, minutes := two(s[1:3]), two(s[4:6])
+	if hours > 23 || minutes > 59 {
 		return 0, false
 	}
-	offset := time.Duration(hours)*time.Hour + time.Duration(minutes)*time.Minute
+	offset := int64(hours)*hour + int64(minutes)*minute
 	if s[0] == '-' {
 		offset = -offset
 	}
@@ -108,8 +152,13 @@ func appendTime(b []byte, t time.Time) []byte {
 
 // setTime fills the event's times from what it states and when it arrived.
 func (e *Event) setTime(stated, arrival time.Time) {
-	e.Stated, e.Arrival, e.Time = stated, arrival, stated
-	if stated.Before(arrival.Add(-MaxBehind)) || stated.After(arrival.Add(MaxAhead)) {
-		e.Time, e.Flagged = arrival, true
+	e.setMoments(stated.UnixMilli(), arrival.UnixMilli())
+}
+
+func (e *Event) setMoments(stated, arrival int64) {
+	e.Stated, e.Arrival = timeOf(stated), timeOf(arrival)
+	e.Time = e.Stated
+	if stated < arrival-MaxBehind.Milliseconds() || stated > arrival+MaxAhead.Milliseconds() {
+		e.Time, e.Flagged = e.Arrival, true
 	}
 }

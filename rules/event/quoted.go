@@ -1,46 +1,79 @@
 package event
 
 import (
+	"math/bits"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
 
-// str takes a string.
-func (s *scanner) str() (string, *Error) {
+// str takes a string. plain: it is known to be of printable ASCII without spaces, quotes and backslashes.
+func (s *scanner) str() (text string, plain bool, err *Error) {
 	if s.peek() != '"' {
-		return "", s.bad("not JSON: a string expected")
+		return "", false, s.bad("not JSON: a string expected")
 	}
+	t := s.text
 	start := s.at + 1
-	for i := start; i < len(s.text); i++ {
-		switch c := s.text[i]; {
+	i := start
+	for ; i+8 <= len(t); i += 8 {
+		m := notPlain(eight(t, i))
+		if m == 0 {
+			continue
+		}
+		i += bits.TrailingZeros64(m) / 8
+		if t[i] == '"' {
+			s.at = i + 1
+			return t[start:i], true, nil
+		}
+		break
+	}
+	text, err = s.strFrom(start, i)
+	return text, false, err
+}
+
+// strFrom takes the rest of a string that began at start and has nothing to look at before i.
+func (s *scanner) strFrom(start, i int) (string, *Error) {
+	t := s.text
+	for ; i+8 <= len(t); i += 8 {
+		x := eight(t, i)
+		s.high |= x
+		if m := notText(x); m != 0 {
+			i += bits.TrailingZeros64(m) / 8
+			break
+		}
+	}
+	for ; i < len(t); i++ {
+		switch c := t[i]; {
 		case c == '"':
 			s.at = i + 1
-			return s.text[start:i], nil
+			return t[start:i], nil
 		case c == '\\':
 			return s.escaped(start, i)
 		case c < ' ':
 			s.at = i
 			return "", s.bad("not JSON: a control character in a string must be escaped")
+		default:
+			s.high |= uint64(c)
 		}
 	}
-	s.at = len(s.text)
+	s.at = len(t)
 	return "", s.bad("not JSON: a string has no end")
 }
 
 // escaped takes the rest of a string that has an escape at i.
 func (s *scanner) escaped(start, i int) (string, *Error) {
-	b := append(make([]byte, 0, len(s.text[start:i])+32), s.text[start:i]...)
+	b := append(s.room(), s.text[start:i]...)
 	for i < len(s.text) {
 		c := s.text[i]
 		switch {
 		case c == '"':
 			s.at = i + 1
-			return string(b), nil
+			return s.keep(b), nil
 		case c < ' ':
 			s.at = i
 			return "", s.bad("not JSON: a control character in a string must be escaped")
 		case c != '\\':
+			s.high |= uint64(c)
 			b = append(b, c)
 			i++
 		default:

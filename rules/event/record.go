@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+	"unsafe"
 
 	"doorward/auth"
 )
@@ -14,37 +15,28 @@ type Header struct {
 	Value []byte
 }
 
-// DecodeRecord reads one Kafka record in structured, binary or plain mode (EVENTS.md, "Accepted on Kafka"). Any header type of this shape
-// will do, so that no caller copies its headers. arrival is the record's timestamp. The event shares no memory with the record.
-func DecodeRecord[H ~struct {
+// Headers is a record's headers of any type of this shape as Header, without a copy.
+func Headers[H ~struct {
 	Key   string
 	Value []byte
-}](key, value []byte, headers []H, arrival time.Time) (*Event, *Error) {
-	var m mode
-	for i := range headers {
-		h := Header(headers[i])
-		if err := m.header(h.Key, h.Value); err != nil {
-			return nil, err
-		}
-	}
-	return m.decode(key, value, arrival)
+}](headers []H) []Header {
+	return unsafe.Slice((*Header)(unsafe.Pointer(unsafe.SliceData(headers))), len(headers)) // one layout, as the constraint says
 }
 
-// mode is what the headers of a record say.
+// mode is what the headers of a record say, its attributes apart.
 type mode struct {
-	env       envelope
 	binary    bool // there is a ce_ header
 	mediaType string
 	typed     bool // there is a content-type
 	size      int  // bytes of the ce_ headers
 }
 
-func (m *mode) header(name string, value []byte) *Error {
+func (d *Decoder) header(m *mode, name string, value []byte) *Error {
 	if strings.EqualFold(name, "content-type") {
 		if m.typed {
 			return &Error{Code: BadMode, Field: "content-type", Problem: "the header stands twice: send one"}
 		}
-		m.mediaType, m.typed = string(value), true
+		m.mediaType, m.typed = shared(value), true
 		return nil
 	}
 	if len(name) <= len("ce_") || !strings.EqualFold(name[:len("ce_")], "ce_") {
@@ -56,50 +48,59 @@ func (m *mode) header(name string, value []byte) *Error {
 	if i < 0 {
 		return nil
 	}
-	if m.env.seen&(1<<i) != 0 {
+	env := &d.envelope
+	if env.seen&(1<<i) != 0 {
 		return badAttribute(i, "the header %s stands twice: send one", cut(name))
 	}
-	m.env.seen |= 1 << i
-	m.env.given |= 1 << i
-	if !utf8.Valid(value) {
+	env.seen |= 1 << i
+	env.given |= 1 << i
+	switch {
+	case plain(shared(value)):
+		env.plain |= 1 << i
+	case !utf8.Valid(value):
 		return badAttribute(i, "the header is not UTF-8")
 	}
-	m.env.value[i] = string(value)
+	env.value[i] = d.string(value)
 	return nil
 }
 
-func (m *mode) decode(key, value []byte, arrival time.Time) (*Event, *Error) {
-	e := new(Event)
-	var err *Error
-	switch {
-	case isCloudEvents(m.mediaType):
-		if !isMedia(m.mediaType, "application/cloudevents+json") {
-			return nil, &Error{Code: BadMode, Field: "content-type",
-				Problem: "must be application/cloudevents+json for structured mode, one event a record, not " + cut(m.mediaType)}
+func (d *Decoder) record(e *Event, key, value []byte, headers []Header, arrival time.Time) *Error {
+	var m mode
+	for i := range headers {
+		if err := d.header(&m, headers[i].Key, headers[i].Value); err != nil {
+			return err
 		}
-		m.env = envelope{} // structured mode: the value says it all
-		err = m.env.structured(e, value, MaxSize)
-	case m.mediaType != "" && !isJSON(m.mediaType):
-		return nil, &Error{Code: BadMode, Field: "content-type",
-			Problem: "must be application/json or application/cloudevents+json, not " + cut(m.mediaType)}
-	case m.binary:
-		err = m.body(e, value)
-	default:
-		err = m.env.structured(e, value, MaxSize)
 	}
-	if err != nil {
-		return nil, err
+	if err := d.inMode(&m, e, value); err != nil {
+		return err
 	}
 	if arrival.IsZero() { // the zero time would mean: take the arrival from the event
 		arrival = time.Unix(-1, 0)
 	}
-	if err := m.env.settle(e, arrival); err != nil {
-		return nil, err
+	if err := d.envelope.settle(e, arrival); err != nil {
+		return err
 	}
-	if err := checkKey(key, e.Account); err != nil {
-		return nil, err
+	return checkKey(key, e.Account)
+}
+
+// inMode reads the value as the headers say.
+func (d *Decoder) inMode(m *mode, e *Event, value []byte) *Error {
+	const structured = "application/cloudevents+json"
+	switch {
+	case isCloudEvents(m.mediaType):
+		if !isMedia(m.mediaType, structured) {
+			return &Error{Code: BadMode, Field: "content-type",
+				Problem: "must be " + structured + " for structured mode, one event a record, not " + cut(m.mediaType)}
+		}
+		d.envelope.reset() // structured mode: the value says it all
+		return d.structured(e, value, MaxSize)
+	case m.mediaType != "" && !isJSON(m.mediaType):
+		return &Error{Code: BadMode, Field: "content-type",
+			Problem: "must be application/json or " + structured + ", not " + cut(m.mediaType)}
+	case m.binary:
+		return d.data(m, e, value)
 	}
-	return e, nil
+	return d.structured(e, value, MaxSize)
 }
 
 func isCloudEvents(mediaType string) bool {
@@ -108,23 +109,25 @@ func isCloudEvents(mediaType string) bool {
 	return len(mediaType) >= len(prefix) && strings.EqualFold(mediaType[:len(prefix)], prefix)
 }
 
-// body reads the value of binary mode: the data. None at all is fine.
-func (m *mode) body(e *Event, value []byte) *Error {
+// data reads the value of binary mode. None at all is fine.
+func (d *Decoder) data(m *mode, e *Event, value []byte) *Error {
 	if size := m.size + len(value); size > MaxSize {
 		return tooLarge(size)
 	}
 	if len(value) == 0 || string(value) == "null" {
 		return nil
 	}
-	s, err := open(value, MaxSize)
-	if err != nil {
-		return err
+	s := &d.scanner
+	d.take(value)
+	err := s.object()
+	if err == nil {
+		s.depth = 1 // as deep as it would be in structured mode
+		err = d.readData(e)
 	}
-	s.depth = 1 // as deep as it would be in structured mode
-	if err := e.readData(s); err != nil {
-		return err
+	if err == nil {
+		err = s.end()
 	}
-	return s.end()
+	return s.verdict(err)
 }
 
 // checkKey refuses a record whose key is not its account: it would lie on another partition than the account's other events.

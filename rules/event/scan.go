@@ -8,11 +8,28 @@ import (
 )
 
 // scanner reads one JSON text, front to back, and refuses what RFC 8259 leaves open: a key twice in one object, a lone surrogate, bytes
-// after the value, nesting beyond MaxDepth. The text must be UTF-8 already. Strings without escapes share its memory.
+// after the value, nesting beyond MaxDepth, bytes that are not UTF-8. Strings without escapes share its memory.
 type scanner struct {
 	text  string
 	at    int
 	depth int
+	high  uint64 // has a top bit in it if a byte beyond ASCII has been passed
+	spare []byte // room behind the last string that had an escape: see keep
+	chunk int    // bytes of room that were made last
+}
+
+// start takes on a text.
+func (s *scanner) start(text string) {
+	s.text, s.at, s.depth, s.high = text, 0, 0, 0
+}
+
+// verdict is what is said of a text that was read up to its end or to err. UTF-8 is looked at last, as most texts are ASCII, which reading
+// them shows; and yet first, as nothing that a text holds counts for anything when it is no text.
+func (s *scanner) verdict(err *Error) *Error {
+	if (err != nil || s.high&tops != 0) && !utf8.ValidString(s.text) {
+		return &Error{Code: BadJSON, Problem: "the event is not UTF-8"}
+	}
+	return err
 }
 
 func (s *scanner) bad(format string, args ...any) *Error {
@@ -32,11 +49,28 @@ func (s *scanner) space() {
 
 // peek returns the first byte of the next token, 0 at the end.
 func (s *scanner) peek() byte {
+	if s.at < len(s.text) {
+		if c := s.text[s.at]; c > ' ' {
+			return c
+		}
+	}
+	return s.peekFar()
+}
+
+func (s *scanner) peekFar() byte {
 	s.space()
 	if s.at == len(s.text) {
 		return 0
 	}
 	return s.text[s.at]
+}
+
+// object refuses a text that is no object from its first byte on.
+func (s *scanner) object() *Error {
+	if s.peek() != '{' {
+		return &Error{Code: BadJSON, Problem: "the event must be one JSON object, starting with {"}
+	}
+	return nil
 }
 
 func (s *scanner) want(c byte) *Error {
@@ -65,92 +99,47 @@ func (s *scanner) enter() *Error {
 	return nil
 }
 
-// object calls member for each member, positioned at its value, which member must take.
-func (s *scanner) object(member func(name string) *Error) *Error {
+// open takes the start of an object; more: it has a member.
+func (s *scanner) open() (more bool, err *Error) {
 	if err := s.want('{'); err != nil {
-		return err
+		return false, err
 	}
 	if err := s.enter(); err != nil {
-		return err
+		return false, err
 	}
 	if s.peek() == '}' {
 		s.at++
 		s.depth--
-		return nil
+		return false, nil
 	}
-	for {
-		name, err := s.str()
-		if err != nil {
-			return err
-		}
-		if err := s.want(':'); err != nil {
-			return err
-		}
-		if err := member(name); err != nil {
-			return err
-		}
-		if s.peek() == '}' {
-			s.at++
-			s.depth--
-			return nil
-		}
-		if err := s.want(','); err != nil {
-			return err
-		}
-	}
+	return true, nil
 }
 
-// number takes a number and returns its text, and whether it has neither fraction nor exponent.
-func (s *scanner) number() (text string, whole bool, err *Error) {
-	s.space()
-	start := s.at
-	s.byte('-')
-	switch {
-	case s.byte('0'):
-	case s.digits():
-	default:
-		return "", false, s.bad("not JSON: a digit expected")
-	}
-	whole = true
-	if s.byte('.') {
-		whole = false
-		if !s.digits() {
-			return "", false, s.bad("not JSON: a digit expected")
-		}
-	}
-	if s.byte('e') || s.byte('E') {
-		whole = false
-		if !s.byte('+') {
-			s.byte('-')
-		}
-		if !s.digits() {
-			return "", false, s.bad("not JSON: a digit expected")
-		}
-	}
-	return s.text[start:s.at], whole, nil
-}
-
-func (s *scanner) byte(c byte) bool {
-	if s.at < len(s.text) && s.text[s.at] == c {
+// next takes what stands behind a member: a comma, then there is one more, or the end of the object.
+func (s *scanner) next() (more bool, err *Error) {
+	switch s.peek() {
+	case ',':
 		s.at++
-		return true
+		return true, nil
+	case '}':
+		s.at++
+		s.depth--
+		return false, nil
 	}
-	return false
+	return false, s.want(',')
 }
 
-func (s *scanner) digits() bool {
-	start := s.at
-	for s.at < len(s.text) && s.text[s.at] >= '0' && s.text[s.at] <= '9' {
-		s.at++
+// name takes a member's name and the colon; the member's value is next.
+func (s *scanner) name() (string, *Error) {
+	name, _, err := s.str()
+	if err != nil {
+		return "", err
 	}
-	return s.at > start
+	return name, s.want(':')
 }
 
 // null takes a null if one is next.
-func (s *scanner) null() bool {
-	s.space()
-	return s.word("null")
-}
+func (s *scanner) null() bool { return s.peek() == 'n' && s.word("null") }
 
 func (s *scanner) word(w string) bool {
 	if strings.HasPrefix(s.text[s.at:], w) {
@@ -158,92 +147,6 @@ func (s *scanner) word(w string) bool {
 		return true
 	}
 	return false
-}
-
-// value takes any value: string, float64, bool, nil, []any or map[string]any.
-func (s *scanner) value() (any, *Error) {
-	switch c := s.peek(); {
-	case c == '"':
-		return s.str()
-	case c == '{':
-		return s.members()
-	case c == '[':
-		return s.elements()
-	case c == '-' || c >= '0' && c <= '9':
-		return s.float()
-	case s.word("true"):
-		return true, nil
-	case s.word("false"):
-		return false, nil
-	case s.word("null"):
-		return nil, nil
-	}
-	return nil, s.bad("not JSON: a value expected")
-}
-
-// not refuses the value that is next with err, unless it is no value at all, which is the greater fault.
-func (s *scanner) not(err *Error) *Error {
-	if _, worse := s.value(); worse != nil {
-		return worse
-	}
-	return err
-}
-
-func (s *scanner) float() (any, *Error) {
-	text, _, err := s.number()
-	if err != nil {
-		return nil, err
-	}
-	f, perr := strconv.ParseFloat(text, 64)
-	if perr != nil {
-		return nil, s.bad("a number beyond the range of a double")
-	}
-	return f, nil
-}
-
-func (s *scanner) members() (any, *Error) {
-	m := make(map[string]any)
-	err := s.object(func(name string) *Error {
-		if _, twice := m[name]; twice {
-			return s.twice(name)
-		}
-		v, err := s.value()
-		m[name] = v
-		return err
-	})
-	return m, err
-}
-
-func (s *scanner) twice(name string) *Error {
-	return s.bad("the key %q stands twice in one object", cut(name))
-}
-
-func (s *scanner) elements() (any, *Error) {
-	s.at++
-	if err := s.enter(); err != nil {
-		return nil, err
-	}
-	list := []any{}
-	if s.peek() == ']' {
-		s.at++
-		s.depth--
-		return list, nil
-	}
-	for {
-		v, err := s.value()
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, v)
-		if s.peek() == ']' {
-			s.at++
-			s.depth--
-			return list, nil
-		}
-		if err := s.want(','); err != nil {
-			return nil, err
-		}
-	}
 }
 
 // cut shortens outside text for a message.

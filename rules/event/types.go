@@ -51,19 +51,35 @@ var values = map[string][]string{
 	"channel":           {"app", "web", "card_present", "card_online", "atm", "api"},
 }
 
-// groupOf finds the row of a known type.
-var groupOf = func() map[Type]*group {
-	m := make(map[Type]*group)
-	for i := range groups {
-		for _, t := range groups[i].types {
-			m[t] = &groups[i]
-		}
+// typeNames are the types of the contract.
+var typeNames = func() *lexicon {
+	var all []string
+	for _, t := range Types() {
+		all = append(all, string(t))
 	}
-	return m
+	return newLexicon(all...)
 }()
 
+// typeGroups are the rows of typeNames.
+var typeGroups = func() (all []*group) {
+	for i := range groups {
+		for range groups[i].types {
+			all = append(all, &groups[i])
+		}
+	}
+	return all
+}()
+
+// groupOf finds the row of a known type; nil: an unknown one.
+func groupOf(t Type) *group {
+	if i := typeNames.find(string(t)); i >= 0 {
+		return typeGroups[i]
+	}
+	return nil
+}
+
 // Known reports whether the contract has the type.
-func Known(t Type) bool { return groupOf[t] != nil }
+func Known(t Type) bool { return groupOf(t) != nil }
 
 // Types lists every type of the contract, in its order.
 func Types() []Type {
@@ -76,16 +92,37 @@ func Types() []Type {
 
 // IsReport reports whether the type tells what became of an earlier event: such an event is evaluated however late it is.
 func IsReport(t Type) bool {
-	g := groupOf[t]
+	g := groupOf(t)
 	return g != nil && g.schema == "report.json"
 }
 
 // allowed returns the values that a field of a type may have; nil: any. The list of `reason` is that of failed logins: a failed
 // transaction's reason is the platform's own word.
 func allowed(t Type, name string) []string {
-	g := groupOf[t]
+	g := groupOf(t)
 	if g == nil || !slices.Contains(g.own, name) || (name == "reason" && t != LoginFailed) {
 		return nil
 	}
 	return values[name]
 }
+
+// choice is an enumeration of a type.
+type choice struct {
+	name string
+	at   place
+	list []string
+}
+
+// choices are the enumerations of each of typeNames.
+var choices = func() (all [][]choice) {
+	for _, t := range Types() {
+		var own []choice
+		for _, name := range groupOf(t).own {
+			if list := allowed(t, name); list != nil {
+				own = append(own, choice{name, places[fieldAt[name]], list})
+			}
+		}
+		all = append(all, own)
+	}
+	return all
+}()

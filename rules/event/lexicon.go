@@ -1,0 +1,110 @@
+package event
+
+// lexicon finds the names of a closed set: the envelope's attributes, the data fields, the types. It is built once and then only read.
+type lexicon struct {
+	names []string
+	leads [maxNames]string // `"name":`, as a compact text has it
+	slots [256]uint8       // position of a name + 1, by its hash
+	seed  uint64           // makes the hash perfect for these names
+}
+
+// maxNames bounds a lexicon so that a set of its names fits a uint64. The last two positions are no names: what stands before the first
+// member of an object, and a name that the lexicon does not have.
+const (
+	maxNames  = 64
+	beginning = maxNames - 2
+	unknown   = maxNames - 1
+)
+
+func newLexicon(names ...string) *lexicon {
+	l := &lexicon{names: names}
+	if len(names) > beginning {
+		panic("event: a lexicon has room for 62 names, which the contract does not reach")
+	}
+	for i, name := range names {
+		l.leads[i] = `"` + name + `":`
+	}
+	for range 100_000 {
+		l.seed = l.seed*6364136223846793005 + 1442695040888963407 // Knuth's MMIX generator
+		if l.perfect() {
+			return l
+		}
+	}
+	panic("event: two names agree in all that hash looks at, which no test would pass")
+}
+
+// perfect fills the slots and reports whether each name has one of its own. For 35 names in 256 slots about one seed in ten does that.
+func (l *lexicon) perfect() bool {
+	clear(l.slots[:])
+	for i, name := range l.names {
+		slot := &l.slots[l.hash(name)]
+		if *slot != 0 {
+			return false
+		}
+		*slot = uint8(i + 1)
+	}
+	return true
+}
+
+// hash looks at a name's length and five of its bytes; the name must not be empty.
+func (l *lexicon) hash(name string) uint8 {
+	n := len(name)
+	k := uint64(name[0]) | uint64(name[n/2])<<8 | uint64(name[max(n-4, 0)])<<16 | uint64(name[max(n-6, 0)])<<24 | uint64(name[n-1])<<32 |
+		uint64(n)<<40
+	return uint8(k * l.seed >> 56)
+}
+
+// find returns the position of a name, -1 when it is none of the set.
+func (l *lexicon) find(name string) int {
+	if name == "" {
+		return -1
+	}
+	i := int(l.slots[l.hash(name)]) - 1
+	if i < 0 || l.names[i] != name {
+		return -1
+	}
+	return i
+}
+
+// order is what a Decoder has learned about the order of an object's members: behind each name the two that last came next. A producer
+// writes the same type the same way each time, and most streams have two types in turn where they differ. It only saves time: a name that
+// is not the one expected is looked up.
+type order [maxNames][2]uint8
+
+// inTurn is the order of the contract, for a reader that has seen nothing yet.
+func inTurn(l *lexicon) (o order) {
+	for i := range l.names[1:] {
+		o[i] = [2]uint8{uint8(i + 1), uint8(i + 1)}
+	}
+	return o
+}
+
+func (o *order) learn(last, found int) {
+	o[last] = [2]uint8{uint8(found), o[last][0]}
+}
+
+// member takes the name of an object's next member, and the colon: its position in l, or unknown and the name. last is the position of the
+// member before.
+func (s *scanner) member(l *lexicon, o *order, last int) (int, string, *Error) {
+	rest := s.text[s.at:]
+	for _, guess := range o[last%maxNames] {
+		lead := l.leads[guess%maxNames]
+		if len(rest) >= len(lead) && rest[:len(lead)] == lead {
+			s.at += len(lead)
+			return int(guess), "", nil
+		}
+	}
+	name, _, err := s.str()
+	if err != nil {
+		return unknown, "", err
+	}
+	if err := s.want(':'); err != nil {
+		return unknown, "", err
+	}
+	i := l.find(name)
+	if i < 0 {
+		return unknown, name, nil
+	}
+	o.learn(last, i)
+	return i, "", nil
+}
