@@ -133,7 +133,14 @@ func batchOf(act Act, home int, with *store.Batch) (b *store.Batch, theirs int, 
 	}
 	theirs = len(b.Expect)
 	b.Expect = append(b.Expect, store.Expect{Key: outcomeKey(act.ID)}, store.Expect{Key: pendingKey(act.ID)})
-	b.Put = append(b.Put, store.Pair{Key: pendingKey(act.ID), Value: []byte(store.Inbox(home))})
+	mark, err := json.Marshal(struct {
+		At    time.Time `json:"at"` // by which it is swept, with its outcome
+		Inbox store.Log `json:"inbox"`
+	}{act.At, store.Inbox(home)})
+	if err != nil {
+		return nil, 0, fmt.Errorf("encode the mark of an act: %w", err)
+	}
+	b.Put = append(b.Put, store.Pair{Key: pendingKey(act.ID), Value: mark})
 	b.Append = append(b.Append, entry, store.Append{Log: store.Inbox(home), Value: line})
 	return b, theirs, nil
 }

@@ -30,7 +30,7 @@ const (
 	KindStaff      = 'U' // U <name>                          staff identities
 	KindInvite     = 'V' // V <hash>                          one-time links for staff
 	KindToken      = 'T' // T <hash>                          bearer tokens of the platform
-	KindOutcome    = 'o' // o <act>                           what became of an act
+	KindOutcome    = 'o' // o <act>, o <act> 0 "pending"      what became of an act; that it is in an inbox; that a mail is queued
 	KindDead       = 'x' // x unixmilli8 <id>                 records that could not be taken
 	KindOutbox     = 'O' // O shard2 sequence8 n4             effects owed to the outside
 	KindLog        = 'L' // L <log> 0 position8               lines of the append-only logs

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"html"
 	"io/fs"
-	"slices"
 	"strings"
 	"time"
 
@@ -94,13 +93,7 @@ func (w *Writer) Write(ctx context.Context, d Due) (Notice, []string, error) {
 	n := Notice{ID: d.ID, Account: d.Account, Kind: d.Kind, Language: lang, Link: link, Finding: d.Finding, At: d.At,
 		Subject: say.T("notice."+string(d.Kind)+".subject", "name", w.c.Name)}
 	n.Text = strings.Join(w.paragraphs(say, d, link), "\n\n") + "\n"
-	var to []string
-	for _, e := range p.Emails {
-		if !slices.Contains(to, e.Address) {
-			to = append(to, e.Address)
-		}
-	}
-	return n, to, nil
+	return n, p.Reachable(d.At), nil
 }
 
 // Code makes the mail that carries a recovery's mailed code, in the owner's language. It is for the one address that was asked for and for

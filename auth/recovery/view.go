@@ -134,11 +134,7 @@ func (f *Flow) gather(ctx context.Context, s *situation) (err error) {
 		return err
 	}
 	s.language = p.Language
-	for _, e := range p.Emails {
-		if since.IsZero() || e.Since < since.UnixMilli() {
-			s.facts.Addresses = append(s.facts.Addresses, e.Address)
-		}
-	}
+	s.facts.Addresses = p.OlderThan(since)
 	return nil
 }
 

@@ -151,7 +151,7 @@ func (s *Staff) change(ctx context.Context, name, by, why string, do func(*membe
 			}
 			expect = append(expect, other)
 		}
-		err = s.put(ctx, m, expect, journal.Entry{Kind: staffChanged, By: by, Reason: why})
+		err = s.put(ctx, m, expect, journal.Entry{Kind: journal.StaffChanged, By: by, Reason: why})
 		if _, again := errors.AsType[*store.Conflict](err); again {
 			continue
 		}
@@ -218,6 +218,3 @@ func (s *Staff) commit(ctx context.Context, b *store.Batch, e journal.Entry) err
 	}
 	return nil
 }
-
-// staffChanged is an entry's kind: a member was disabled, restored, or given another role.
-const staffChanged journal.Kind = "staff.changed"

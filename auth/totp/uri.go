@@ -50,22 +50,22 @@ func checkIssuer(issuer string) error {
 // parse reads a platform's otpauth link. Errors never hold the secret. note says what is weak about a link that is taken all the same.
 func parse(raw string) (s *seed, note string, err error) {
 	if len(raw) > 2048 {
-		return nil, "", errors.New("otpauth: longer than 2048 bytes")
+		return nil, "", &BadURI{"longer than 2048 bytes"}
 	}
 	u, err := url.Parse(raw)
 	if err != nil { // url.Error quotes its input, and with it the secret
-		return nil, "", errors.New("otpauth: not a URI")
+		return nil, "", &BadURI{"not a URI"}
 	}
 	if u.Scheme != "otpauth" || u.Host != "totp" || u.User != nil || u.Fragment != "" {
-		return nil, "", errors.New("otpauth: only otpauth://totp/ links are taken")
+		return nil, "", &BadURI{"only otpauth://totp/ links are taken"}
 	}
 	q, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
-		return nil, "", errors.New("otpauth: parameters that do not read")
+		return nil, "", &BadURI{"parameters that do not read"}
 	}
 	for name, values := range q {
 		if len(values) != 1 {
-			return nil, "", fmt.Errorf("otpauth: %q stands %d times", name, len(values))
+			return nil, "", badURI("%q stands %d times", name, len(values))
 		}
 	}
 	if err := exactly(q, "digits", "6"); err != nil {
@@ -79,15 +79,15 @@ func parse(raw string) (s *seed, note string, err error) {
 		s.Algorithm = strings.ToUpper(a)
 	}
 	if _, ok := algorithms[s.Algorithm]; !ok {
-		return nil, "", errors.New("otpauth: algorithm is SHA1, SHA256 or SHA512")
+		return nil, "", &BadURI{"algorithm is SHA1, SHA256 or SHA512"}
 	}
 	secret := strings.ToUpper(strings.TrimRight(q.Get("secret"), "="))
 	if s.Secret, err = b32.DecodeString(secret); err != nil || b32.EncodeToString(s.Secret) != secret {
-		return nil, "", errors.New("otpauth: secret is not base32")
+		return nil, "", &BadURI{"secret is not base32"}
 	}
 	switch n := len(s.Secret); {
 	case n < minSecret || n > maxSecret:
-		return nil, "", fmt.Errorf("otpauth: a secret of %d bytes; %d to %d are taken", n, minSecret, maxSecret)
+		return nil, "", badURI("a secret of %d bytes; %d to %d are taken", n, minSecret, maxSecret)
 	case n < goodSecret:
 		note = fmt.Sprintf("the secret has %d bits; NIST SP 800-63B-4 asks for 112", 8*n)
 	}
@@ -97,7 +97,7 @@ func parse(raw string) (s *seed, note string, err error) {
 // exactly demands a parameter to be absent or to have its one possible value.
 func exactly(q url.Values, name, value string) error {
 	if v, ok := q[name]; ok && v[0] != value {
-		return fmt.Errorf("otpauth: %s is %s, nothing else is taken", name, value)
+		return badURI("%s is %s, nothing else is taken", name, value)
 	}
 	return nil
 }
@@ -137,3 +137,10 @@ func picture(link string) (string, error) {
 	b.WriteString(`"/></svg>`)
 	return b.String(), nil
 }
+
+// BadURI is the error of an otpauth link that is not taken. Problem says what would be and never holds the secret.
+type BadURI struct{ Problem string }
+
+func (e *BadURI) Error() string { return "otpauth: " + e.Problem }
+
+func badURI(format string, args ...any) error { return &BadURI{fmt.Sprintf(format, args...)} }

@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
 
 	"doorward/auth"
+	"doorward/auth/totp"
 	"doorward/detect"
 	"doorward/detect/api"
 	"doorward/rules/event"
@@ -20,6 +22,10 @@ func (s *service) api() (http.Handler, error) {
 		Store:     s.db, Keys: s.keys, Account: s.account, Decide: s.decide, Verify: s.flow.Verify,
 		Import: func(ctx context.Context, id auth.AccountID, uri string) error {
 			note, err := s.factors.Import(ctx, id, uri)
+			var bad *totp.BadURI
+			if errors.As(err, &bad) {
+				return &api.Invalid{Problem: bad.Error()}
+			}
 			if err == nil && note != "" {
 				s.log.Warn("an authenticator secret of the platform is weak", "note", note)
 			}

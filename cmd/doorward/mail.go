@@ -5,12 +5,14 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"doorward/auth"
 	"doorward/auth/notice"
+	"doorward/auth/recovery"
 	"doorward/detect"
 	"doorward/store"
 	"doorward/store/outbox"
@@ -133,18 +135,46 @@ func (m *mailroom) deliver(ctx context.Context, rows []outbox.Row) error {
 
 // warnOwner tells an owner what somebody tries, once an hour for each thing.
 func (s *service) warnOwner(ctx context.Context, id auth.AccountID, what string) {
-	if s.mail == nil || what == "hold" { // the portal shows a hold with its end
+	if s.mail == nil {
 		return
 	}
-	now := s.now().UTC().Truncate(time.Hour)
-	due := notice.Due{ID: fmt.Sprintf("%s-%s-%d", what, id, now.Unix()), Account: id, Kind: notice.CodeUsed, At: s.now().UTC()}
+	hour := s.now().UTC().Truncate(time.Hour)
+	due := notice.Due{ID: fmt.Sprintf("%s-%s-%d", what, id, hour.Unix()), Account: id, Kind: notice.CodeUsed, At: s.now().UTC()}
+	if err := s.tell(ctx, due, what == "hold"); err != nil {
+		s.log.Error("warn an owner", "of", what, "problem", err)
+	}
+}
+
+// tell mails a notice. The one of a wait says until when, and its link lets the owner stop whoever is waiting.
+func (s *service) tell(ctx context.Context, due notice.Due, hold bool) error {
+	if hold {
+		a, _, err := auth.LoadAccount(ctx, s.db, due.Account)
+		if err != nil {
+			return err
+		}
+		r, _, err := recovery.Load(ctx, s.db, a.Recovery)
+		if err != nil {
+			return err
+		}
+		due.Kind, due.Recovery, due.Until, due.Reason, due.State = notice.Hold, a.Recovery, r.Hold, a.Reason, a.State
+	}
 	n, to, err := s.mail.writer.Write(ctx, due)
-	if err == nil && s.mail.send != nil && len(to) > 0 {
-		err = s.mail.queue(ctx, n, to)
+	if err != nil || s.mail.send == nil || len(to) == 0 {
+		return err
 	}
+	return s.mail.queue(ctx, n, to)
+}
+
+// mailCode mails the code of a recovery to one address. It is not queued: it would lie in the store until it is sent.
+func (s *service) mailCode(ctx context.Context, id auth.AccountID, address, code string) error {
+	if s.mail == nil || s.mail.send == nil {
+		return errors.New("no mail server is configured: smtp.address")
+	}
+	n, err := s.mail.writer.Code(ctx, id, code, s.now().UTC())
 	if err != nil {
-		s.log.Error("tell an owner of tried codes", "problem", err)
+		return err
 	}
+	return s.mail.send(ctx, n, []string{address})
 }
 
 // publishRows sends rows of the outbox to the broker, notices as text.

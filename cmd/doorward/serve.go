@@ -64,6 +64,7 @@ func (s *service) serve(ctx context.Context, o serveOptions) error {
 		return err
 	}
 	defer closeSites(sites)
+	s.staff.PublicURL = s.cfg.consoleURL() // with the port that was free
 	if err := s.connect(ctx); err != nil {
 		return err
 	}
@@ -85,6 +86,7 @@ func (s *service) serve(ctx context.Context, o serveOptions) error {
 	})
 	work.run("history", s.keepHistory)
 	work.run("deadlines", s.watchDeadlines)
+	work.run("progress", s.tellProgress)
 	work.run("audit", s.publishAudit)
 	work.run("retention", s.sweep)
 	work.run("mail", s.mail.run)
@@ -100,7 +102,11 @@ func (s *service) serve(ctx context.Context, o serveOptions) error {
 			if certificate != nil {
 				l = tls.NewListener(l, certificate)
 			}
-			return serveUntil(ctx, newServer(st.handler, certificate), l)
+			server := newServer(st.handler, certificate)
+			for _, f := range s.onStop {
+				server.RegisterOnShutdown(f)
+			}
+			return serveUntil(ctx, server, l)
 		})
 	}
 	s.log.Info("ready", "portal", s.cfg.portalURL(), "console", s.cfg.consoleURL(), "api", s.cfg.publicURL(s.cfg.API), "metrics",

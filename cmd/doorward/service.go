@@ -52,11 +52,10 @@ type service struct {
 	history *history.Store // nil: not serving
 	mail    *mailroom      // nil: not serving
 	parts   []part         // what the sites need running beside them
+	onStop  []func()       // what a shutdown tells the sites
 
 	// how rows of the outbox reach the world; a service without a broker keeps them for the next one
 	publish func(context.Context, []outbox.Row) error
-	// how a code reaches an owner's mailbox
-	sendCode func(ctx context.Context, account auth.AccountID, address, code string) error
 }
 
 // shape is what a store is cut to with its first broker (store.KindMeta "shape"); it never changes.
@@ -133,9 +132,6 @@ func storeError(err error) error {
 // wire makes the rooms that work on the store.
 func (s *service) wire() error {
 	s.publish = func(context.Context, []outbox.Row) error { return errNoBroker }
-	s.sendCode = func(context.Context, auth.AccountID, string, string) error {
-		return errors.New("no mail server is configured: smtp.address")
-	}
 	b, err := s.db.Get(context.Background(), shapeKey)
 	if err != nil {
 		return err
@@ -150,13 +146,14 @@ func (s *service) wire() error {
 	if s.factors, err = totp.NewFactors(totp.Config{Store: s.db, Keys: s.keys, Now: s.now, Issuer: "Doorward"}); err != nil {
 		return err
 	}
+	staffFactors, err := totp.NewFactors(totp.Config{Store: s.db, Keys: s.keys, Now: s.now, Issuer: "Doorward staff"})
+	if err != nil {
+		return err
+	}
 	s.codes = totp.NewCodes(totp.Config{Store: s.db, Keys: s.keys, Now: s.now})
 	s.flow = recovery.NewFlow(recovery.FlowConfig{Store: s.db, Keys: s.keys, TOTP: s.factors, Codes: s.codes, Desk: s.desk, Now: s.now,
-		SendCode: func(ctx context.Context, a auth.AccountID, address, code string) error {
-			return s.sendCode(ctx, a, address, code)
-		},
-		Warn: s.warnOwner})
-	s.staff, err = staff.New(staff.Config{Engine: s.db, Keys: s.keys, Factors: s.factors, Now: s.now, PublicURL: s.cfg.consoleURL()})
+		SendCode: s.mailCode, Warn: s.warnOwner})
+	s.staff, err = staff.New(staff.Config{Engine: s.db, Keys: s.keys, Factors: staffFactors, Now: s.now, PublicURL: s.cfg.consoleURL()})
 	return err
 }
 

@@ -186,5 +186,9 @@ func (s *service) console() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.parts = append(s.parts, part{"console's sessions", func(ctx context.Context) error {
+		return s.every(ctx, time.Hour, "forget sessions that have run out", c.Sweep)
+	}})
+	s.onStop = append(s.onStop, c.EndStreams)
 	return c.Handler(), nil
 }

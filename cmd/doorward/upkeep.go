@@ -34,6 +34,18 @@ func (s *service) every(ctx context.Context, pause time.Duration, what string, f
 	}
 }
 
+// tellProgress tells Kafka where the shards stand, for dashboards of lag; what counts is in the store.
+func (s *service) tellProgress(ctx context.Context) error {
+	return s.every(ctx, time.Second, "tell progress", func(context.Context) error {
+		for _, sh := range s.shards {
+			if st := sh.Status(); st.Loaded && len(st.Positions) > 0 {
+				s.client.SetProgress(st.Shard, st.Positions)
+			}
+		}
+		return nil
+	})
+}
+
 // watchDeadlines lets states of quiet accounts end: the shard itself does it before the first event at or past the deadline.
 func (s *service) watchDeadlines(ctx context.Context) error {
 	return s.every(ctx, time.Second, "end states whose time has come", func(ctx context.Context) error {

@@ -76,7 +76,9 @@ func TestPut(t *testing.T) {
 	put(`{"emails":["new@example.net","Ada@example.com"],"phone":"+4915112345678","language":"de-AT"}`)
 	later := now.UnixMilli()
 	want = &auth.Profile{Emails: []auth.Contact{{Address: "new@example.net", Since: later}, {Address: "Ada@example.com", Since: at}},
-		Phone: &auth.Contact{Address: "+4915112345678", Since: later}, Language: "de"}
+		// what was taken away may be the owner's: it still gets notices, and may serve a recovery
+		Former: []auth.Contact{{Address: "b@example.org", Since: at, Gone: later}},
+		Phone:  &auth.Contact{Address: "+4915112345678", Since: later}, Language: "de"}
 	if got := b.profile("acct-42"); !reflect.DeepEqual(got, want) {
 		t.Errorf("changed: %+v", got)
 	}

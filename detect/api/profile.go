@@ -163,6 +163,7 @@ func (w wanted) profile(old *auth.Profile, now int64) *auth.Profile {
 		}
 		p.Emails = append(p.Emails, c)
 	}
+	p.Former = old.Replaced(p.Emails, now)
 	if w.phone != "" {
 		p.Phone = &auth.Contact{Address: w.phone, Since: now}
 		if old.Phone != nil && old.Phone.Address == w.phone {

@@ -42,6 +42,7 @@ const (
 	StaffSignedIn  Kind = "staff.signed_in"  //
 	StaffRefused   Kind = "staff.refused"    // wrong password or code, or a role that may not
 	StaffSignedOut Kind = "staff.signed_out" //
+	StaffChanged   Kind = "staff.changed"    // another role, disabled, or enabled again
 	StaffLooked    Kind = "staff.looked"     // personal data shown in full, with the reason given
 	TokenMade      Kind = "token.made"       // a bearer token of the platform
 	Recreated      Kind = "topic.recreated"  // an operator let a shard go on after a log was cut or recreated
