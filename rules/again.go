@@ -89,7 +89,7 @@ func (a *recall) bit(ordinal int) (word int, bit int64) {
 
 // rules are those of a bit.
 func (a *recall) rules(word, bit int) []*compiled {
-	from := (word*wordBits + bit) * a.per
+	from := min((word*wordBits+bit)*a.per, len(a.of))
 	return a.of[from:min(from+a.per, len(a.of))]
 }
 

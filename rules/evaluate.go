@@ -82,7 +82,7 @@ func (s *Set) found(r *reader) (findings []Finding, faults []Fault) {
 	var x *run
 	for _, at := range r.hits {
 		c := s.compiled[at]
-		fires, _ := c.fires(f, true)
+		fires, was, _ := c.fires(f, true)
 		if fires {
 			if x == nil {
 				x = &run{reader: r}
@@ -93,7 +93,7 @@ func (s *Set) found(r *reader) (findings []Finding, faults []Fault) {
 				continue
 			}
 		}
-		if c.again >= 0 {
+		if c.again >= 0 && (fires || !was) {
 			f.View.SetAgain(c.again, true, fires, f.View.Newest())
 		}
 		if fires {
@@ -116,19 +116,27 @@ func (r *run) confirm(c *compiled) error {
 	return err
 }
 
-// fires decides, by what `again:` remembers, whether a rule whose condition is or is not true fires, and if not why.
-func (c *compiled) fires(f *Facts, is bool) (bool, string) {
-	if !is || c.again < 0 {
-		return is, ""
+// fires decides, by what `again:` remembers, whether a rule whose condition is or is not true fires; was: it was true before.
+func (c *compiled) fires(f *Facts, is bool) (fires, was bool, last time.Time) {
+	if c.again < 0 {
+		return is, false, last
 	}
-	was, last := f.View.Again(c.again)
-	switch now := f.View.Newest(); {
+	was, last = f.View.Again(c.again)
+	switch {
 	case c.Again.Mode == "edge" && was:
-		return false, "still true since " + last.UTC().Format(time.RFC3339)
-	case c.Again.Mode == "every" && !last.IsZero() && now.Sub(last) < c.Again.Every:
-		return false, fmt.Sprintf("fired at %s, again after %s", last.UTC().Format(time.RFC3339), window.SpanText(c.Again.Every))
+		is = false
+	case c.Again.Mode == "every" && !last.IsZero() && f.View.Newest().Sub(last) < c.Again.Every:
+		is = false
 	}
-	return true, ""
+	return is, was, last
+}
+
+// still says why a rule that is true does not fire.
+func (c *compiled) still(last time.Time) string {
+	if c.Again.Mode == "edge" {
+		return "still true since " + last.UTC().Format(time.RFC3339)
+	}
+	return fmt.Sprintf("fired at %s, again after %s", last.UTC().Format(time.RFC3339), window.SpanText(c.Again.Every))
 }
 
 // cap is why the rule may not do more than ask for a review on this event; empty: it may.

@@ -48,8 +48,12 @@ func (r *run) explain(s *Set, c *compiled) Explained {
 		cond.Value, cond.Threshold = r.sides(one)
 		x.Conditions = append(x.Conditions, cond)
 	})
-	x.Fired, x.Why = c.fires(r.facts, is)
-	if x.Fired && c.Response > auth.Review {
+	var last time.Time
+	x.Fired, _, last = c.fires(r.facts, is)
+	switch {
+	case is && !x.Fired:
+		x.Why = c.still(last)
+	case x.Fired && c.Response > auth.Review:
 		x.Why = r.cap(c)
 	}
 	return x

@@ -148,7 +148,7 @@ func worldOf(t testing.TB, set *Set) *world {
 }
 
 // relay gives both another rule set, and their windows its layout.
-func (p *pair) relay(t *rapid.T, text string) {
+func (p *pair) relay(t rapid.TB, text string) {
 	set, err := Parse("r.yaml", []byte(text))
 	if err != nil {
 		t.Fatal(err)
@@ -162,32 +162,36 @@ func (p *pair) relay(t *rapid.T, text string) {
 	}
 }
 
-func (p *pair) take(t *rapid.T, at time.Duration, name, data string) (found int) {
+func (p *pair) take(t rapid.TB, at time.Duration, name, data string) (found int) {
 	f, g := p.engine.facts(at, name, data), p.reference.facts(at, name, data)
 	findings, faults := p.engine.set.Evaluate(f)
 	wantFindings, wantFaults := p.reference.set.evaluateVM(g)
 	if len(faults)+len(wantFaults) > 0 {
 		t.Fatalf("faults: engine %v, reference %v", faults, wantFaults)
 	}
-	got, err := json.Marshal(findings)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want, err := json.Marshal(wantFindings)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != string(want) {
+	if got, want := asJSON(t, findings), asJSON(t, wantFindings); got != want {
 		t.Fatalf("%s %s\n   engine %s\nreference %s", name, data, got, want)
 	}
-	for _, c := range p.engine.set.again.of {
-		is, last := f.View.Again(c.again)
-		wantIs, wantLast := g.View.Again(c.again)
-		if is != wantIs || !last.Equal(wantLast) {
-			t.Fatalf("%s %s: rule %s remembers %v %v, of the reference %v %v: %s", name, data, c.ID, is, last, wantIs, wantLast, c.When)
+	remembersAlike(t, p.engine.set, f, g)
+	return len(findings)
+}
+
+// remembersAlike: what `again:` remembers is the same of every rule.
+func remembersAlike(t rapid.TB, set *Set, engine, reference *Facts) {
+	for _, c := range set.again.of {
+		is, last := engine.View.Again(c.again)
+		if wantIs, wantLast := reference.View.Again(c.again); is != wantIs || !last.Equal(wantLast) {
+			t.Fatalf("rule %s remembers %v %v, of the reference %v %v: %s", c.ID, is, last, wantIs, wantLast, c.When)
 		}
 	}
-	return len(findings)
+}
+
+func asJSON(t rapid.TB, findings []Finding) string {
+	b, err := json.Marshal(findings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
 
 // For random rules and events the engine finds what the VM finds, with the same evidence, and remembers the same of every rule after every
@@ -234,6 +238,29 @@ func TestMatcherAgreesWithVM(t *testing.T) {
 	if found < events/4 {
 		t.Errorf("%d findings on %d events: too few to hold anything to", found, events)
 	}
+}
+
+// FuzzMatcher: whatever a condition says, the engine makes of every event what the VM makes of it.
+func FuzzMatcher(f *testing.F) {
+	for _, c := range comparisons {
+		f.Add(c, int64(1))
+	}
+	f.Add(`not (amount < 5 or not (country == "SG" and amount < 0.5 * balance_before)) and (kind == "transfer" or kind == "payment" or has(ip))`, int64(2))
+	f.Fuzz(func(t *testing.T, when string, step int64) {
+		quoted, err := json.Marshal(strings.ToValidUTF8(when, "?"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := strings.Replace(rule("login.failed, transaction.requested", "WHEN"), "|\n    WHEN", string(quoted), 1)
+		if _, err := Parse("f.yaml", []byte(text)); err != nil {
+			return
+		}
+		p := newPair(t, text, auth.Account{ID: "anna"})
+		for i, data := range []string{`{}`, transfer, `{"device":"d2"}`, transfer, `{}`} {
+			at := time.Duration(i) * time.Duration(step%1_000_000) * time.Second
+			p.take(t, max(0, at), []string{"login.failed", "transaction.requested"}[i%2], data)
+		}
+	})
 }
 
 // Texts that rules name most are read without a search: what is read is what the event says.

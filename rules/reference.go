@@ -46,7 +46,7 @@ func (s *Set) evaluateVM(f *Facts) ([]Finding, []Fault) {
 			faults = append(faults, Fault{c.Rule, fmt.Errorf("evaluate rule %s: %w", c.ID, err)})
 			continue
 		}
-		fires, _ := c.fires(f, is)
+		fires, _, _ := c.fires(f, is)
 		if c.again >= 0 {
 			f.View.SetAgain(c.again, is, fires, f.View.Newest())
 		}

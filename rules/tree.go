@@ -168,7 +168,7 @@ func (n *node) part(entries []entry, shared []span, known map[string]float64) {
 	case by.form == worded:
 		n.slot, n.words = by.slot, map[string]*node{}
 		for word, of := range byWord(entries, by.key) {
-			n.words[word] = grow(of, known, "")
+			n.words[word] = grow(without(of, by.key), known, "")
 		}
 	default:
 		n.gated = by.form != ranged
