@@ -36,4 +36,20 @@
 //
 // first_seen, known, known_for, speed_kmh, distance_km and sequence are remembered per account only. Times are compared with text that has a
 // unit.
+//
+// # Evaluation
+//
+// At load the checked tree of each condition is compiled twice: for expr's VM, which is the reference, and into closures, which are the engine
+// (match.go). Both read facts from slots that all rules of a set share; the engine fills one when it is first asked for, so that a window is
+// read at most once an event, and not at all where a cheaper condition has already said no. Closures can't fail: what an event lacks is
+// NaN, empty text or false, as it is for the VM. Tests hold both to the same findings, evidence and memory, over random rules and events;
+// and a rule that is about to fire is run by the VM once more.
+//
+// Each condition is taken apart into alternatives of conditions that must all be true (atom.go), and the alternatives of all rules on an event
+// type are put into a tree (tree.go): by their rarest condition, then the next, then by the size of their constants, words by hash. A
+// node asks what is true of everything below it or looser than each of it; where the answer is no, no rule below is looked at. So an
+// event costs what it is near to, however many rules there are, and allocates nothing when none fires.
+//
+// What `again:` remembers must turn false with a condition that nobody has looked at: an account's record says in bits which rules may be
+// true, and only those are asked (again.go).
 package rules

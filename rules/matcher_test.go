@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -230,6 +231,9 @@ func TestMatcherAgreesWithVM(t *testing.T) {
 			at = max(0, at+rapid.SampledFrom([]time.Duration{1, 20, 60, 200, 4000, -30, -100_000}).Draw(rt, "step")*time.Second)
 			found += p.take(rt, at, name, data)
 			events++
+		}
+		if engine, reference := p.engine.memory.Dirty(nil), p.reference.memory.Dirty(nil); len(p.engine.set.again.words) == 0 && !bytes.Equal(engine, reference) {
+			rt.Fatalf("what is stored differs:\n%x\n%x", engine, reference)
 		}
 	}
 	for sets < atLeast && !t.Failed() {

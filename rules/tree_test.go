@@ -123,6 +123,28 @@ func TestMemoryOfRenamedRules(t *testing.T) {
 	}
 }
 
+// A report that comes too late and turns no rule true changes nothing of its account's record, not even to say that nothing is true.
+func TestTooLateReportLeavesTheRecord(t *testing.T) {
+	w := newWorld(t, many(40, "report.owner_denied", "edge", func(i int) string { return fmt.Sprintf(`count("login.failed", "30d") == %d`, i+1) }))
+	w.take(72*time.Hour, "login.failed", `{}`)
+	w.memory.Dirty(nil)
+	for i, want := range []int{1, 0} {
+		if found := len(w.take(0, "report.owner_denied", `{}`)); found != want {
+			t.Errorf("report %d: %d findings, want %d", i, found, want)
+		}
+		if written := w.memory.Dirty(nil); len(written) > 0 != (want > 0) {
+			t.Errorf("report %d: %d bytes are to be stored, want some only with the finding", i, len(written))
+		}
+	}
+	w = newWorld(t, many(40, "report.owner_denied", "edge", func(i int) string { return fmt.Sprintf(`count("login.failed", "30d") == %d`, i+2) }))
+	w.take(72*time.Hour, "login.failed", `{}`)
+	w.memory.Dirty(nil)
+	w.take(0, "report.owner_denied", `{}`)
+	if written := w.memory.Dirty(nil); len(written) > 0 {
+		t.Errorf("%d bytes are to be stored of an event that changed nothing", len(written))
+	}
+}
+
 // Every rule that remembers has its bit, and the bits fit one root, however many rules there are.
 func TestBits(t *testing.T) {
 	for _, n := range []int{33, 62, 63, 3844, 3845, 10_000, 50_000} {
