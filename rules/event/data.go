@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unsafe"
 
 	"doorward/auth"
 )
@@ -12,30 +13,37 @@ import (
 // readData takes the data object.
 func (d *Decoder) readData(e *Event) *Error {
 	s := &d.scanner
-	var seen uint64 // bit per field of the table
-	last := beginning
+	r := run{names: fieldNames, order: &d.fields, places: &places, base: unsafe.Pointer(&e.Data), last: beginning}
 	more, err := s.open()
 	for more && err == nil {
 		var i int
-		var name string
-		if i, name, err = s.member(fieldNames, &d.fields, last); err != nil {
+		if i, more, err = s.take(&r); !more || err != nil {
 			break
 		}
-		last = i
-		switch {
-		case i == unknown:
-			err = d.readExtra(e, name)
-		case seen&(1<<i) != 0:
-			return s.twice(fields[i].name)
-		default:
-			seen |= 1 << i
-			err = d.readField(e, i)
-		}
-		if err == nil {
+		if err = d.readMember(e, &r, i); err == nil {
 			more, err = s.next()
 		}
 	}
 	return err
+}
+
+// readMember takes the i-th of the fields, its name or not even that being behind us.
+func (d *Decoder) readMember(e *Event, r *run, i int) *Error {
+	if i == unknown {
+		var name string
+		var err *Error
+		if i, name, err = d.scanner.member(r); err != nil {
+			return err
+		}
+		if i == unknown {
+			return d.readExtra(e, name)
+		}
+	}
+	if r.seen&(1<<i) != 0 {
+		return d.scanner.twice(fields[i].name)
+	}
+	r.seen |= 1 << i
+	return d.readField(e, i)
 }
 
 func (d *Decoder) readExtra(e *Event, name string) *Error {
@@ -58,14 +66,14 @@ func badData(name, format string, args ...any) *Error {
 }
 
 func (d *Decoder) readField(e *Event, i int) *Error {
-	s, p := &d.scanner, &places[i]
+	s, p, base := &d.scanner, &places[i], unsafe.Pointer(&e.Data)
 	if s.null() { // many platforms write a field they lack as null
 		return nil
 	}
 	switch p.form {
 	case aWhole:
 		n, err := s.readWhole(&fields[i])
-		*p.whole(&e.Data), *p.has(&e.Data) = n, err == nil
+		*wholeAt(base, p.value), *flagAt(base, p.given) = n, err == nil
 		return err
 	case anObject:
 		if fields[i].kind == Place {
@@ -74,7 +82,7 @@ func (d *Decoder) readField(e *Event, i int) *Error {
 		return d.readLabels(e)
 	}
 	text, err := s.readText(fields[i].name, p.form)
-	*p.text(&e.Data) = text
+	*textAt(base, p.value) = text
 	return err
 }
 
@@ -110,7 +118,7 @@ func (s *scanner) readText(name string, f form) (string, *Error) {
 	if s.peek() != '"' {
 		return "", s.not(badData(name, "must be a string"))
 	}
-	text, plain, err := s.str()
+	text, err := s.str()
 	if err != nil || text == "" { // an empty string is a field that is not there
 		return "", err
 	}
@@ -120,7 +128,7 @@ func (s *scanner) readText(name string, f form) (string, *Error) {
 		case len(text) > auth.MaxID:
 			return "", &Error{Code: TooLarge, Field: "data." + name,
 				Problem: fmt.Sprintf("has %d bytes, at most %d are taken", len(text), auth.MaxID)}
-		case !plain && hasControl(text):
+		case hasControl(text):
 			return "", badData(name, "must not hold control characters")
 		}
 	case anAddress:
@@ -157,7 +165,7 @@ func (e *Event) checkValues() *Error {
 		return nil
 	}
 	for _, c := range choices[i] {
-		if v := *c.at.text(&e.Data); v != "" && !slices.Contains(c.list, v) {
+		if v := *textAt(unsafe.Pointer(&e.Data), c.at); v != "" && !slices.Contains(c.list, v) {
 			return badData(c.name, "must be one of %s, not %q", strings.Join(c.list, ", "), cut(v))
 		}
 	}

@@ -41,7 +41,8 @@ const maxStored = 4 * MaxSize
 type Decoder struct {
 	scanner  scanner
 	envelope envelope
-	copies   bool // the record's bytes are copied before they are read
+	foreign  names // extensions that were named
+	copies   bool  // the record's bytes are copied before they are read
 
 	attributes, fields, place order // what has been learned of the order of names
 
@@ -77,10 +78,11 @@ func (d *Decoder) start(e *Event) {
 	d.reclaim(e)
 	*e = Event{}
 	d.envelope.reset()
+	d.foreign.reset()
 }
 
-// take sets the scanner on a text.
-func (d *Decoder) take(text []byte) { d.scanner.start(d.string(text)) }
+// load sets the scanner on a text.
+func (d *Decoder) load(text []byte) { d.scanner.start(d.string(text)) }
 
 func (d *Decoder) string(b []byte) string {
 	if d.copies {

@@ -3,6 +3,7 @@ package event
 import (
 	"fmt"
 	"strings"
+	"unsafe"
 )
 
 // The attributes of the envelope that are text.
@@ -25,23 +26,25 @@ var (
 	envelopeNames = newLexicon(append(attributes[:], "data")...)
 	envelopeOrder = inTurn(envelopeNames)
 	dataAt        = envelopeNames.find("data")
+	// attributePlaces are where attributes lie in envelope.value.
+	attributePlaces = func() (all [maxNames]place) {
+		for i := range attributes {
+			all[i] = place{form: aText, value: unsafe.Sizeof("") * uintptr(i)}
+		}
+		all[dataAt].form = anObject
+		return all
+	}()
 )
 
 // envelope holds the attributes as they were given, until all are known.
 type envelope struct {
-	value   [len(attributes)]string
-	seen    uint16 // bit per attribute: it was named
-	given   uint16 // bit per attribute: it has a value, be it empty
-	plain   uint16 // bit per attribute: its value is known to be of plain characters (words.go) only
-	data    bool   // data was named
-	foreign names  // extensions that were named
+	value [len(attributes)]string // of those that are given; the others may hold what they held before
+	seen  uint16                  // bit per attribute: it was named
+	given uint16                  // bit per attribute: it has a value, be it empty
+	data  bool                    // data was named
 }
 
-func (env *envelope) reset() {
-	foreign := env.foreign
-	foreign.reset()
-	*env = envelope{foreign: foreign}
-}
+func (env *envelope) reset() { env.seen, env.given, env.data = 0, 0, false }
 
 func attributeAt(name string) int {
 	if i := envelopeNames.find(name); i < len(attributes) {
@@ -56,7 +59,7 @@ func (d *Decoder) structured(e *Event, text []byte, most int) *Error {
 		return tooLarge(len(text))
 	}
 	s := &d.scanner
-	d.take(text)
+	d.load(text)
 	err := s.object()
 	if err == nil {
 		err = d.members(e)
@@ -69,28 +72,41 @@ func (d *Decoder) structured(e *Event, text []byte, most int) *Error {
 
 func (d *Decoder) members(e *Event) *Error {
 	s, env := &d.scanner, &d.envelope
-	last := beginning
+	r := run{names: envelopeNames, order: &d.attributes, places: &attributePlaces, base: unsafe.Pointer(&env.value), last: beginning}
 	more, err := s.open()
 	for more && err == nil {
 		var i int
-		var name string
-		if i, name, err = s.member(envelopeNames, &d.attributes, last); err != nil {
+		before := r.seen
+		i, more, err = s.take(&r)
+		env.given |= uint16(r.seen &^ before)
+		env.seen |= uint16(r.seen)
+		if !more || err != nil {
 			break
 		}
-		switch {
-		case i == unknown:
-			err = env.extension(s, name)
-		case i == dataAt:
-			err = d.body(e)
-		default:
-			err = env.attribute(s, i)
-		}
-		last = i
-		if err == nil {
+		if err = d.readAttribute(e, &r, i); err == nil {
 			more, err = s.next()
 		}
 	}
 	return err
+}
+
+// readAttribute takes the i-th of the envelope's names, the name or not even that being behind us.
+func (d *Decoder) readAttribute(e *Event, r *run, i int) *Error {
+	if i == unknown {
+		var name string
+		var err *Error
+		if i, name, err = d.scanner.member(r); err != nil {
+			return err
+		}
+		if i == unknown {
+			return d.extension(name)
+		}
+	}
+	if i == dataAt {
+		return d.body(e)
+	}
+	r.seen |= 1 << i
+	return d.envelope.attribute(&d.scanner, i)
 }
 
 func (env *envelope) attribute(s *scanner, i int) *Error {
@@ -104,16 +120,21 @@ func (env *envelope) attribute(s *scanner, i int) *Error {
 		}
 		return s.not(badAttribute(i, "must be a string"))
 	}
-	v, plain, err := s.str()
+	v, err := s.str()
 	env.value[i] = v
 	env.given |= 1 << i
-	if plain {
-		env.plain |= 1 << i
-	}
 	return err
 }
 
 func (env *envelope) has(i int) bool { return env.given&(1<<i) != 0 }
+
+// get returns an attribute's value, empty when it has none.
+func (env *envelope) get(i int) string {
+	if !env.has(i) {
+		return ""
+	}
+	return env.value[i]
+}
 
 func badAttribute(i int, format string, args ...any) *Error {
 	return &Error{Code: BadEnvelope, Field: attributes[i], Problem: fmt.Sprintf(format, args...)}
@@ -136,17 +157,17 @@ func (d *Decoder) body(e *Event) *Error {
 
 // extension passes over an attribute that the contract does not know. One that is a known name but for its case is refused: another
 // reader of the topic may take it for the real one.
-func (env *envelope) extension(s *scanner, name string) *Error {
+func (d *Decoder) extension(name string) *Error {
 	if name == "data_base64" {
 		return &Error{Code: BadEnvelope, Field: "data_base64", Problem: "is not taken: send data as a JSON object"}
 	}
 	if known := attributeLike(name); known != "" {
 		return &Error{Code: BadEnvelope, Field: strings.Clone(cut(name)), Problem: "attribute names are lower case: " + known}
 	}
-	if !env.foreign.add(name) {
-		return s.twice(name)
+	if !d.foreign.add(name) {
+		return d.scanner.twice(name)
 	}
-	return s.pass()
+	return d.scanner.pass()
 }
 
 func attributeLike(name string) string {
@@ -169,6 +190,9 @@ type names struct {
 
 // reset empties the set; the room for a few names stays.
 func (n *names) reset() {
+	if len(n.few) == 0 {
+		return
+	}
 	clear(n.few)
 	n.few, n.many = n.few[:0], nil
 }

@@ -12,6 +12,7 @@ const (
 	aCountry
 	aCurrency
 	aWhole
+	aDegree
 	anObject
 )
 
@@ -23,6 +24,8 @@ type place struct {
 	form  form
 	value uintptr // of the string or integer, in Data
 	given uintptr // of the bool beside an integer, in Data
+	least int64   // of an integer
+	most  float64 // of a degree, and its opposite the least
 }
 
 var (
@@ -45,7 +48,7 @@ var (
 func placeOf(f *field) place {
 	var d Data
 	offset := func(at unsafe.Pointer) uintptr { return uintptr(at) - uintptr(unsafe.Pointer(&d)) }
-	p := place{form: forms[f.kind]}
+	p := place{form: forms[f.kind], least: f.least}
 	switch {
 	case f.text != nil:
 		p.value = offset(unsafe.Pointer(f.text(&d)))
@@ -56,10 +59,12 @@ func placeOf(f *field) place {
 	return p
 }
 
-// The three below are right for a place whose form is of their type: all but aWhole and anObject are text.
+// The four below are right for a place in the struct at base whose form is of their type: those before aWhole are text.
 
-func (p *place) text(d *Data) *string { return (*string)(unsafe.Add(unsafe.Pointer(d), p.value)) }
+func textAt(base unsafe.Pointer, at uintptr) *string { return (*string)(unsafe.Add(base, at)) }
 
-func (p *place) whole(d *Data) *int64 { return (*int64)(unsafe.Add(unsafe.Pointer(d), p.value)) }
+func wholeAt(base unsafe.Pointer, at uintptr) *int64 { return (*int64)(unsafe.Add(base, at)) }
 
-func (p *place) has(d *Data) *bool { return (*bool)(unsafe.Add(unsafe.Pointer(d), p.given)) }
+func degreeAt(base unsafe.Pointer, at uintptr) *float64 { return (*float64)(unsafe.Add(base, at)) }
+
+func flagAt(base unsafe.Pointer, at uintptr) *bool { return (*bool)(unsafe.Add(base, at)) }

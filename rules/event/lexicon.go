@@ -1,11 +1,13 @@
 package event
 
+import "strings"
+
 // lexicon finds the names of a closed set: the envelope's attributes, the data fields, the types. It is built once and then only read.
 type lexicon struct {
 	names []string
-	leads [maxNames]string // `"name":`, as a compact text has it
-	slots [256]uint8       // position of a name + 1, by its hash
-	seed  uint64           // makes the hash perfect for these names
+	leads [maxNames]lead
+	slots [256]uint8 // position of a name + 1, by its hash
+	seed  uint64     // makes the hash perfect for these names
 }
 
 // maxNames bounds a lexicon so that a set of its names fits a uint64. The last two positions are no names: what stands before the first
@@ -22,7 +24,7 @@ func newLexicon(names ...string) *lexicon {
 		panic("event: a lexicon has room for 62 names, which the contract does not reach")
 	}
 	for i, name := range names {
-		l.leads[i] = `"` + name + `":`
+		l.leads[i] = newLead(name)
 	}
 	for range 100_000 {
 		l.seed = l.seed*6364136223846793005 + 1442695040888963407 // Knuth's MMIX generator
@@ -31,6 +33,45 @@ func newLexicon(names ...string) *lexicon {
 		}
 	}
 	panic("event: two names agree in all that hash looks at, which no test would pass")
+}
+
+// mostLead is the longest lead, in bytes: that of a name of 21.
+const mostLead = 24
+
+// lead is how a member begins in a compact text, `"name":`, as words to compare with. The zero value, for a longer name, stands nowhere.
+type lead struct {
+	words, masks [mostLead / 8]uint64
+	size         int
+	text         string
+}
+
+func newLead(name string) (l lead) {
+	text := `"` + name + `":`
+	if len(text) > mostLead { // a type: no member has its name
+		return l
+	}
+	l.size, l.text = len(text), text
+	for i := range text {
+		l.words[i/8] |= uint64(text[i]) << (i % 8 * 8)
+		l.masks[i/8] |= 0xff << (i % 8 * 8)
+	}
+	return l
+}
+
+// at returns the length of the lead if it stands in text at i, 0 otherwise.
+func (l *lead) at(text string, i int) int {
+	if len(text)-i < mostLead {
+		if l.size > 0 && strings.HasPrefix(text[i:], l.text) {
+			return l.size
+		}
+		return 0
+	}
+	b := text[i : i+mostLead]
+	differ := (eight(b, 0)^l.words[0])&l.masks[0] | (eight(b, 8)^l.words[1])&l.masks[1] | (eight(b, 16)^l.words[2])&l.masks[2]
+	if differ != 0 {
+		return 0
+	}
+	return l.size
 }
 
 // perfect fills the slots and reports whether each name has one of its own. For 35 names in 256 slots about one seed in ten does that.
@@ -83,28 +124,19 @@ func (o *order) learn(last, found int) {
 	o[last] = [2]uint8{uint8(found), o[last][0]}
 }
 
-// member takes the name of an object's next member, and the colon: its position in l, or unknown and the name. last is the position of the
-// member before.
-func (s *scanner) member(l *lexicon, o *order, last int) (int, string, *Error) {
-	rest := s.text[s.at:]
-	for _, guess := range o[last%maxNames] {
-		lead := l.leads[guess%maxNames]
-		if len(rest) >= len(lead) && rest[:len(lead)] == lead {
-			s.at += len(lead)
-			return int(guess), "", nil
-		}
-	}
-	name, _, err := s.str()
+// member takes the name of the next member, which take did not expect, and the colon: its position among the names, or unknown and the
+// name itself.
+func (s *scanner) member(r *run) (int, string, *Error) {
+	name, err := s.name()
 	if err != nil {
 		return unknown, "", err
 	}
-	if err := s.want(':'); err != nil {
-		return unknown, "", err
-	}
-	i := l.find(name)
+	i := r.names.find(name)
 	if i < 0 {
+		r.last = unknown
 		return unknown, name, nil
 	}
-	o.learn(last, i)
+	r.order.learn(r.last, i)
+	r.last = i
 	return i, "", nil
 }

@@ -3,12 +3,19 @@ package event
 import (
 	"math"
 	"strconv"
+	"unsafe"
 )
 
 // placeNames are the members of geo.
 var (
 	placeNames = newLexicon("lat", "lon", "city", "country")
 	placeOrder = inTurn(placeNames)
+	geoPlaces  = [maxNames]place{
+		{form: aDegree, value: unsafe.Offsetof(Geo{}.Lat), most: 90},
+		{form: aDegree, value: unsafe.Offsetof(Geo{}.Lon), most: 180},
+		{form: aText, value: unsafe.Offsetof(Geo{}.City)},
+		{form: aCountry, value: unsafe.Offsetof(Geo{}.Country)},
+	}
 )
 
 func (d *Decoder) readGeo(e *Event) *Error {
@@ -17,32 +24,19 @@ func (d *Decoder) readGeo(e *Event) *Error {
 		return s.not(badData("geo", "must be an object {lat, lon, city, country}"))
 	}
 	var g Geo
-	var seen, given uint64 // bit per name
+	var given uint64 // bit per name
 	var others names
-	last := beginning
+	r := run{names: placeNames, order: &d.place, places: &geoPlaces, base: unsafe.Pointer(&g), last: beginning}
 	more, err := s.open()
 	for more && err == nil {
 		var i int
-		var name string
-		if i, name, err = s.member(placeNames, &d.place, last); err != nil {
+		before := r.seen
+		i, more, err = s.take(&r)
+		given |= r.seen &^ before
+		if !more || err != nil {
 			break
 		}
-		last = i
-		switch {
-		case i == unknown && !others.add(name):
-			return s.twice(name)
-		case i == unknown:
-			err = s.pass()
-		case seen&(1<<i) != 0:
-			return s.twice(placeNames.names[i])
-		default:
-			seen |= 1 << i
-			if !s.null() {
-				given |= 1 << i
-				err = s.readPlace(&g, i)
-			}
-		}
-		if err == nil {
+		if given, err = s.readGeoMember(&g, &r, i, given, &others); err == nil {
 			more, err = s.next()
 		}
 	}
@@ -50,6 +44,31 @@ func (d *Decoder) readGeo(e *Event) *Error {
 		return err
 	}
 	return d.setGeo(e, &g, given)
+}
+
+// readGeoMember takes the i-th of placeNames, the name or not even that being behind us.
+func (s *scanner) readGeoMember(g *Geo, r *run, i int, given uint64, others *names) (uint64, *Error) {
+	if i == unknown {
+		var name string
+		var err *Error
+		if i, name, err = s.member(r); err != nil {
+			return given, err
+		}
+		if i == unknown {
+			if !others.add(name) {
+				return given, s.twice(name)
+			}
+			return given, s.pass()
+		}
+	}
+	if r.seen&(1<<i) != 0 {
+		return given, s.twice(placeNames.names[i])
+	}
+	r.seen |= 1 << i
+	if s.null() {
+		return given, nil
+	}
+	return given | 1<<i, s.readPlace(g, i)
 }
 
 func (d *Decoder) setGeo(e *Event, g *Geo, given uint64) *Error {
@@ -122,7 +141,7 @@ func (d *Decoder) readLabels(e *Event) *Error {
 			return s.not(badData("labels."+cut(name), "must be a string"))
 		}
 		var v string
-		if v, _, err = s.str(); err != nil {
+		if v, err = s.str(); err != nil {
 			break
 		}
 		if e.Labels == nil {

@@ -7,33 +7,14 @@ import (
 	"unicode/utf8"
 )
 
-// str takes a string. plain: it is known to be of printable ASCII without spaces, quotes and backslashes.
-func (s *scanner) str() (text string, plain bool, err *Error) {
+// str takes a string.
+func (s *scanner) str() (string, *Error) {
 	if s.peek() != '"' {
-		return "", false, s.bad("not JSON: a string expected")
+		return "", s.bad("not JSON: a string expected")
 	}
 	t := s.text
 	start := s.at + 1
 	i := start
-	for ; i+8 <= len(t); i += 8 {
-		m := notPlain(eight(t, i))
-		if m == 0 {
-			continue
-		}
-		i += bits.TrailingZeros64(m) / 8
-		if t[i] == '"' {
-			s.at = i + 1
-			return t[start:i], true, nil
-		}
-		break
-	}
-	text, err = s.strFrom(start, i)
-	return text, false, err
-}
-
-// strFrom takes the rest of a string that began at start and has nothing to look at before i.
-func (s *scanner) strFrom(start, i int) (string, *Error) {
-	t := s.text
 	for ; i+8 <= len(t); i += 8 {
 		x := eight(t, i)
 		s.high |= x

@@ -32,7 +32,7 @@ type mode struct {
 }
 
 func (d *Decoder) header(m *mode, name string, value []byte) *Error {
-	if strings.EqualFold(name, "content-type") {
+	if name == "content-type" || strings.EqualFold(name, "content-type") {
 		if m.typed {
 			return &Error{Code: BadMode, Field: "content-type", Problem: "the header stands twice: send one"}
 		}
@@ -54,10 +54,7 @@ func (d *Decoder) header(m *mode, name string, value []byte) *Error {
 	}
 	env.seen |= 1 << i
 	env.given |= 1 << i
-	switch {
-	case plain(shared(value)):
-		env.plain |= 1 << i
-	case !utf8.Valid(value):
+	if !utf8.Valid(value) {
 		return badAttribute(i, "the header is not UTF-8")
 	}
 	env.value[i] = d.string(value)
@@ -87,7 +84,7 @@ func (d *Decoder) record(e *Event, key, value []byte, headers []Header, arrival 
 func (d *Decoder) inMode(m *mode, e *Event, value []byte) *Error {
 	const structured = "application/cloudevents+json"
 	switch {
-	case isCloudEvents(m.mediaType):
+	case m.mediaType == structured || isCloudEvents(m.mediaType):
 		if !isMedia(m.mediaType, structured) {
 			return &Error{Code: BadMode, Field: "content-type",
 				Problem: "must be " + structured + " for structured mode, one event a record, not " + cut(m.mediaType)}
@@ -118,7 +115,7 @@ func (d *Decoder) data(m *mode, e *Event, value []byte) *Error {
 		return nil
 	}
 	s := &d.scanner
-	d.take(value)
+	d.load(value)
 	err := s.object()
 	if err == nil {
 		s.depth = 1 // as deep as it would be in structured mode

@@ -131,7 +131,7 @@ func (s *scanner) next() (more bool, err *Error) {
 
 // name takes a member's name and the colon; the member's value is next.
 func (s *scanner) name() (string, *Error) {
-	name, _, err := s.str()
+	name, err := s.str()
 	if err != nil {
 		return "", err
 	}

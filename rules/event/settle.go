@@ -10,10 +10,10 @@ import (
 
 // settle checks the attributes and fills the event from them; data must be in it already. A zero arrival: it is in the event.
 func (env *envelope) settle(e *Event, arrival time.Time) *Error {
-	if v := env.value[specversion]; v != "1.0" {
+	if v := env.get(specversion); v != "1.0" {
 		return badAttribute(specversion, `must be "1.0" (CloudEvents), not %q`, cut(v))
 	}
-	if t := env.value[contentType]; env.has(contentType) && !isJSON(t) {
+	if t := env.get(contentType); env.has(contentType) && !isJSON(t) {
 		return badAttribute(contentType, "must be application/json, not %q", cut(t))
 	}
 	if err := env.identity(e); err != nil {
@@ -22,28 +22,28 @@ func (env *envelope) settle(e *Event, arrival time.Time) *Error {
 	if err := env.times(e, arrival); err != nil {
 		return err
 	}
-	if traceparent(env.value[trace]) {
-		e.Trace = env.value[trace]
+	if t := env.get(trace); traceparent(t) {
+		e.Trace = t
 	}
 	return e.checkValues()
 }
 
 func (env *envelope) identity(e *Event) *Error {
 	for _, i := range [...]int{id, source, eventType} {
-		switch v := env.value[i]; {
+		switch v := env.get(i); {
 		case v == "":
 			return badAttribute(i, "is required: a string of 1 to %d bytes", auth.MaxID)
 		case len(v) > auth.MaxID:
 			return &Error{Code: TooLarge, Field: attributes[i], Problem: fmt.Sprintf("has %d bytes, at most %d are taken", len(v), auth.MaxID)}
-		case env.plain&(1<<i) != 0:
+		case plain(v):
 		case hasControl(v):
 			return badAttribute(i, "must not hold control characters")
 		case i != id && strings.IndexByte(v, ' ') >= 0: // so that Identity, "source id", can't be split in two ways
 			return badAttribute(i, "must not hold a space")
 		}
 	}
-	e.ID, e.Source, e.Type = env.value[id], env.value[source], Type(env.value[eventType])
-	account, err := auth.ParseAccountID(env.value[subject])
+	e.ID, e.Source, e.Type = env.get(id), env.get(source), Type(env.get(eventType))
+	account, err := auth.ParseAccountID(env.get(subject))
 	if err != nil {
 		return badAttribute(subject, "must be the account id: %v", err)
 	}

@@ -109,7 +109,7 @@ func allowed(t Type, name string) []string {
 // choice is an enumeration of a type.
 type choice struct {
 	name string
-	at   place
+	at   uintptr // of the field, in Data
 	list []string
 }
 
@@ -119,7 +119,7 @@ var choices = func() (all [][]choice) {
 		var own []choice
 		for _, name := range groupOf(t).own {
 			if list := allowed(t, name); list != nil {
-				own = append(own, choice{name, places[fieldAt[name]], list})
+				own = append(own, choice{name, places[fieldAt[name]].value, list})
 			}
 		}
 		all = append(all, own)

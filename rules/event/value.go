@@ -6,8 +6,7 @@ import "strconv"
 func (s *scanner) value() (any, *Error) {
 	switch c := s.peek(); {
 	case c == '"':
-		v, _, err := s.str()
-		return v, err
+		return s.str()
 	case c == '{':
 		return s.members()
 	case c == '[':
@@ -98,7 +97,7 @@ func (s *scanner) elements() (any, *Error) {
 func (s *scanner) pass() *Error {
 	switch c := s.peek(); {
 	case c == '"':
-		_, _, err := s.str()
+		_, err := s.str()
 		return err
 	case s.word("true"), s.word("false"), s.word("null"):
 		return nil

@@ -31,16 +31,17 @@ func notText(x uint64) uint64 {
 
 // plain reports whether s is known to be of plain characters only, as notPlain has them.
 func plain(s string) bool {
-	i := 0
-	for ; i+8 <= len(s); i += 8 {
-		if notPlain(eight(s, i)) != 0 {
-			return false
+	if len(s) < 8 {
+		for i := 0; i < len(s); i++ {
+			if c := s[i]; c <= '"' || c == '\\' || c >= 0x7f {
+				return false
+			}
 		}
+		return true
 	}
-	for ; i < len(s); i++ {
-		if c := s[i]; c <= '"' || c == '\\' || c >= 0x7f {
-			return false
-		}
+	odd := notPlain(eight(s, len(s)-8))
+	for i := 0; i+8 <= len(s); i += 8 {
+		odd |= notPlain(eight(s, i))
 	}
-	return true
+	return odd == 0
 }
