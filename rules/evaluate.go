@@ -57,6 +57,10 @@ func (s *Set) Evaluate(f *Facts) ([]Finding, []Fault) {
 	}
 	r := s.readers.Get().(*reader)
 	defer s.readers.Put(r)
+	return s.evaluate(r, on, f)
+}
+
+func (s *Set) evaluate(r *reader, on *listeners, f *Facts) ([]Finding, []Fault) {
 	r.begin(f)
 	defer r.end()
 	r.climb(on.tree)
