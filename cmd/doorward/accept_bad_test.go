@@ -254,7 +254,7 @@ func TestAcceptFullDisk(t *testing.T) {
 	if w.result(&v, "journal", "verify"); !v.OK {
 		t.Error("the journal is damaged")
 	}
-	w.end()
+	w.end("too little free disk")
 }
 
 // fill makes a file so large that only so much is free on its disk.

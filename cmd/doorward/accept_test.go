@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -281,8 +282,8 @@ func (w *world) ready() (ready bool, reasons string) {
 	return r.Ready, strings.Join(r.Reasons, "; ")
 }
 
-// end asks serve to end, which it has to do at once and with code 0.
-func (w *world) end() {
+// end asks serve to end, which it has to do at once and with code 0. Until then it has logged no error, but those that a test made happen.
+func (w *world) end(expected ...string) {
 	w.Helper()
 	if err := w.process.cmd.Process.Signal(os.Interrupt); err != nil {
 		w.Fatal(err)
@@ -294,6 +295,13 @@ func (w *world) end() {
 		}
 	case <-time.After(30 * time.Second):
 		w.Fatalf("serve does not end\n%s", w.process.log())
+	}
+	w.process.mu.Lock()
+	defer w.process.mu.Unlock()
+	for _, l := range w.process.said {
+		if strings.Contains(l, `"level":"ERROR"`) && !slices.ContainsFunc(expected, func(e string) bool { return strings.Contains(l, e) }) {
+			w.Errorf("serve logged %s", l)
+		}
 	}
 }
 
