@@ -1,14 +1,10 @@
 package portal
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"html/template"
-	"image/color"
 	"strings"
-
-	"github.com/boombuler/barcode/qr"
 
 	"doorward/auth/recovery"
 	"doorward/auth/totp"
@@ -185,9 +181,11 @@ func (p *Portal) enrolPage(v *visit) error {
 		if !strings.HasPrefix(e.URI, "otpauth://totp/") {
 			return errors.New("an enrolment that is no otpauth link")
 		}
-		if e.QR, err = drawQR(e.URI); err != nil {
+		drawn, err := totp.Picture(e.URI)
+		if err != nil {
 			return err
 		}
+		e.QR = template.HTML(drawn)
 		e.App = template.URL(e.URI)
 		b.Enrol = &e
 	}
@@ -239,33 +237,4 @@ func (p *Portal) enrolConfirm(v *visit) error {
 		return err
 	}
 	return p.send(v, "/done")
-}
-
-// quiet is the white edge of a QR code in modules (ISO/IEC 18004: 4).
-const quiet = 4
-
-// drawQR draws a link for the camera of another device, one path, a run of black modules at a time.
-func drawQR(link string) (template.HTML, error) {
-	code, err := qr.Encode(link, qr.M, qr.Auto)
-	if err != nil {
-		return "", fmt.Errorf("draw a QR code: %w", err)
-	}
-	n := code.Bounds().Dx()
-	var b bytes.Buffer
-	fmt.Fprintf(&b, `<svg class="qr" viewBox="0 0 %d %d" aria-hidden="true" shape-rendering="crispEdges"><path fill="#fff" d="M0 0h%dv%dH0z"/><path fill="#000" d="`,
-		n+2*quiet, n+2*quiet, n+2*quiet, n+2*quiet)
-	for y := range n {
-		for x := 0; x < n; x++ {
-			run := 0
-			for x+run < n && code.At(x+run, y) == color.Black {
-				run++
-			}
-			if run > 0 {
-				fmt.Fprintf(&b, "M%d %dh%dv1h-%dz", x+quiet, y+quiet, run, run)
-				x += run
-			}
-		}
-	}
-	b.WriteString(`"/></svg>`)
-	return template.HTML(b.String()), nil
 }

@@ -123,7 +123,7 @@ func (f *Factors) Enrol(ctx context.Context, a auth.AccountID) (Enrolment, error
 	if e.URI, err = link(f.config.Issuer, string(a), s); err != nil {
 		return Enrolment{}, err
 	}
-	if e.QR, err = picture(e.URI); err != nil {
+	if e.QR, err = Picture(e.URI); err != nil {
 		return Enrolment{}, err
 	}
 	e.Key = groups(b32.EncodeToString(s.Secret))

@@ -117,20 +117,26 @@ func groups(key string) string {
 // quiet is the empty margin of a QR code in modules (ISO/IEC 18004).
 const quiet = 4
 
-// picture draws a link as a QR code: SVG without style attributes or scripts, black on white in both themes, because scanners need it so.
-func picture(link string) (string, error) {
+// Picture draws a link as a QR code for the camera of another device: SVG without style attributes or scripts, black on white in both
+// themes, because scanners need it so; one path, a run of black modules at a time. The link's words stand beside it for who can't see it.
+func Picture(link string) (string, error) {
 	code, err := qr.Encode(link, qr.M, qr.Auto)
 	if err != nil {
 		return "", fmt.Errorf("totp: draw a QR code: %w", err)
 	}
 	n := code.Bounds().Dx()
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" shape-rendering="crispEdges"><path fill="#fff" d="M0 0h%dv%dH0z"/><path fill="#000" d="`,
+	fmt.Fprintf(&b, `<svg class="qr" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" aria-hidden="true" shape-rendering="crispEdges"><path fill="#fff" d="M0 0h%dv%dH0z"/><path fill="#000" d="`,
 		n+2*quiet, n+2*quiet, n+2*quiet, n+2*quiet)
 	for y := range n {
-		for x := range n {
-			if code.At(x, y) == color.Black {
-				fmt.Fprintf(&b, "M%d %dh1v1h-1z", x+quiet, y+quiet)
+		for x := 0; x < n; x++ {
+			run := 0
+			for x+run < n && code.At(x+run, y) == color.Black {
+				run++
+			}
+			if run > 0 {
+				fmt.Fprintf(&b, "M%d %dh%dv1h-%dz", x+quiet, y+quiet, run, run)
+				x += run
 			}
 		}
 	}

@@ -25,7 +25,7 @@ func TestPartitioners(t *testing.T) {
 		"21": -973932308, "foobar": -790332482, "a-little-bit-long-string": -985981536, "a-little-bit-longer-string": -1486304829,
 		"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8": -58897971, "abc": 479470107,
 	} {
-		if got := int32(murmur2([]byte(key))); got != want {
+		if got := int32(detect.Murmur2([]byte(key))); got != want {
 			t.Errorf("murmur2(%q) = %d, Java says %d", key, got, want)
 		}
 	}
