@@ -16,9 +16,8 @@ type comparison struct {
 	text        string // as its author wrote it
 	op          string // empty: left is a condition by itself
 	left, right value
-	negated     bool     // not in, not contains, ...
-	holds       test     // the engine
-	isTrue      *program // the reference
+	negated     bool // not in, not contains, ...
+	isTrue      *program
 	of, to      *program // left and right, where they are calculated
 }
 

@@ -101,11 +101,7 @@ func (s *Set) found(r *reader) (findings []Finding, faults []Fault) {
 			f.View.SetAgain(c.again, true, fires, f.View.Newest())
 		}
 		if fires {
-			finding, err := x.finding(c, func(one *comparison) (bool, error) { return one.holds(r), nil })
-			if err != nil {
-				faults = append(faults, Fault{c.Rule, fmt.Errorf("evidence of rule %s: %w", c.ID, err)})
-			}
-			findings = append(findings, finding)
+			findings = append(findings, x.finding(c, func(l *logic) bool { return l.holds(r) }))
 		}
 	}
 	return findings, faults
@@ -159,14 +155,12 @@ func (r *run) cap(c *compiled) string {
 	return ""
 }
 
-func (r *run) finding(c *compiled, ask func(*comparison) (bool, error)) (Finding, error) {
-	f := Finding{Rule: c.Rule, Score: c.Score, Response: c.Response}
+func (r *run) finding(c *compiled, is func(*logic) bool) Finding {
+	f := Finding{Rule: c.Rule, Score: c.Score, Response: c.Response, Evidence: r.evidence(c, is)}
 	if c.Response > auth.Review {
 		if f.Capped = r.cap(c); f.Capped != "" {
 			f.Response = auth.Review
 		}
 	}
-	var err error
-	f.Evidence, err = r.evidence(c, ask)
-	return f, err
+	return f
 }

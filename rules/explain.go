@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -89,7 +88,7 @@ func (r *run) value(v *value, p *program) any {
 	case v.fixed != nil:
 		got = v.fixed
 	case p != nil:
-		out, err := r.vm.Run(p, r.memory)
+		out, err := r.vm.Run(p, r.env)
 		if err != nil {
 			return nil // the comparison's own run has told of it
 		}
@@ -126,23 +125,14 @@ func masked(id string) string {
 	return "…"
 }
 
-// evidence is the comparisons that made the rule true, in the order of its text; ask says which of them hold.
-func (r *run) evidence(c *compiled, ask func(*comparison) (bool, error)) ([]Evidence, error) {
-	holds := map[*comparison]bool{}
-	var first error
-	c.cond.leaves(func(one *comparison) {
-		is, err := ask(one)
-		if err != nil && first == nil {
-			first = fmt.Errorf("%s: %w", one.text, err)
-		}
-		holds[one] = is
-	})
-	all := []Evidence{}
-	c.cond.because(holds, true, func(one *comparison, is bool) { all = append(all, r.line(one, is)) })
+// evidence is the comparisons that made the rule true, in the order of its text; is says which parts of the condition hold.
+func (r *run) evidence(c *compiled, is func(*logic) bool) []Evidence {
+	all := make([]Evidence, 0, 4)
+	c.cond.because(is, true, func(one *comparison, is bool) { all = append(all, r.line(one, is)) })
 	if len(all) == 0 {
 		all = append(all, Evidence{Fact: "type", Value: string(r.facts.Event.Type)})
 	}
-	return all, first
+	return all
 }
 
 func (r *run) line(c *comparison, is bool) Evidence {
@@ -163,16 +153,22 @@ func (r *run) line(c *comparison, is bool) Evidence {
 	if e.Unit == money && r.facts.Event.Currency != "" {
 		e.Unit = money + " " + r.facts.Event.Currency
 	}
-	latest := int64(math.MinInt64)
-	for _, i := range append(append([]int(nil), c.left.slots...), c.right.slots...) {
-		if v := r.readings[i]; r.slots[i].spec != nil && v.Across {
-			latest = max(latest, v.AsOf)
-		}
-	}
+	latest := max(r.latest(c.left.slots), r.latest(c.right.slots))
 	if latest > math.MinInt64 {
 		e.AsOf = time.Unix(latest, 0).UTC().Format(time.RFC3339)
 	}
 	return e
+}
+
+// latest is as of when other shards' parts of some windows were read; none of them across accounts: the least time there is.
+func (r *run) latest(slots []int) int64 {
+	latest := int64(math.MinInt64)
+	for _, i := range slots {
+		if v := &r.readings[i]; r.slots[i].spec != nil && v.Across {
+			latest = max(latest, v.AsOf)
+		}
+	}
+	return latest
 }
 
 // hidden is what a masked fact was compared with: a list of other people's accounts is told by its length.

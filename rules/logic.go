@@ -34,6 +34,7 @@ type logic struct {
 	cond   *comparison // of a leaf
 	always bool        // of a constant
 	node   ast.Node    // what the VM runs
+	holds  test        // the same for the engine
 }
 
 // leaves are the comparisons in the order of the text.
@@ -46,27 +47,26 @@ func (l *logic) leaves(add func(*comparison)) {
 	}
 }
 
-// because are the comparisons that made l what it is: of "a or b" those that are true, of "not (a and b)" those that are false.
-func (l *logic) because(holds map[*comparison]bool, want bool, add func(c *comparison, is bool)) {
+// because are the comparisons that made l what it is, namely want: of "a or b" those that are true, of "not (a and b)" those that are false.
+func (l *logic) because(is func(*logic) bool, want bool, add func(c *comparison, is bool)) {
 	switch l.op {
 	case leaf:
 		add(l.cond, want)
 	case not:
-		l.of[0].because(holds, !want, add)
+		l.of[0].because(is, !want, add)
 	case and, or:
+		every := (l.op == and) == want // then each part is as l is
 		for _, of := range l.of {
-			if of.is(holds) == want {
-				of.because(holds, want, add)
+			if every || is(of) == want {
+				of.because(is, want, add)
 			}
 		}
 	}
 }
 
-// ready compiles the comparisons for the matcher.
+// ready compiles l and its parts for the matcher.
 func (l *logic) ready() {
-	if l.op == leaf {
-		l.cond.holds = testOf(l.node)
-	}
+	l.holds = testOf(l.node)
 	for _, of := range l.of {
 		of.ready()
 	}
@@ -133,8 +133,7 @@ func compile(n ast.Node, source string, as kind) (*program, error) {
 	return p, nil
 }
 
-// compileAll compiles the condition and each of its comparisons for the VM, and the comparisons for the matcher, which goes first: expr's
-// optimizer changes the tree.
+// compileAll compiles the condition and each of its comparisons for the matcher, and then for the VM: expr's optimizer changes the tree.
 func (l *logic) compileAll(source string) (*program, error) {
 	var first error
 	keep := func(p *program, err error) *program {

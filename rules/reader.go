@@ -13,6 +13,7 @@ import (
 // for the next event: a slot counts as read when it has this round's number.
 type reader struct {
 	memory
+	env      any // the memory as the VM takes it
 	slots    []slot
 	facts    *Facts
 	round    uint32
@@ -31,6 +32,7 @@ func newReader(s *Set) *reader {
 	r := &reader{memory: memory{N: make([]float64, n), S: make([]string, n), B: make([]bool, n)}, slots: s.slots,
 		loaded: make([]uint32, n), read: make([]int, 0, n), present: make([]bool, n), readings: make([]window.Reading, n),
 		hits: make([]int, 0, 64), isTrue: make([]uint32, len(s.compiled)), bits: make([]int64, len(s.again.words))}
+	r.env = r.memory
 	for i := range r.N {
 		r.N[i] = math.NaN()
 	}

@@ -13,7 +13,7 @@ var errNotTrue = errors.New("the condition is neither true nor false")
 
 // truth runs a program that gives true or false.
 func (r *run) truth(p *program) (bool, error) {
-	v, err := r.vm.Run(p, r.memory)
+	v, err := r.vm.Run(p, r.env)
 	if err != nil {
 		return false, err
 	}
@@ -51,12 +51,25 @@ func (s *Set) evaluateVM(f *Facts) ([]Finding, []Fault) {
 			f.View.SetAgain(c.again, is, fires, f.View.Newest())
 		}
 		if fires {
-			finding, err := r.finding(c, func(one *comparison) (bool, error) { return r.truth(one.isTrue) })
+			holds, err := r.ask(c)
 			if err != nil {
 				faults = append(faults, Fault{c.Rule, fmt.Errorf("evidence of rule %s: %w", c.ID, err)})
 			}
-			findings = append(findings, finding)
+			findings = append(findings, r.finding(c, func(l *logic) bool { return l.is(holds) }))
 		}
 	}
 	return findings, faults
+}
+
+// ask runs each comparison of a rule.
+func (r *run) ask(c *compiled) (holds map[*comparison]bool, first error) {
+	holds = map[*comparison]bool{}
+	c.cond.leaves(func(one *comparison) {
+		is, err := r.truth(one.isTrue)
+		if err != nil && first == nil {
+			first = fmt.Errorf("%s: %w", one.text, err)
+		}
+		holds[one] = is
+	})
+	return holds, first
 }
