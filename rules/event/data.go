@@ -92,11 +92,10 @@ func (s *scanner) readWhole(f *field) (int64, *Error) {
 	if c := s.peek(); c != '-' && (c < '0' || c > '9') {
 		return 0, s.not(badData(f.name, "must be an integer of minor units, as 2500"))
 	}
-	start := s.at
-	if n, ok := s.whole(); ok && n >= f.least {
+	if n, end := shortWhole(s.text, s.at); end > 0 && n >= f.least {
+		s.at = end
 		return n, nil
 	}
-	s.at = start
 	text, whole, err := s.number()
 	if err != nil {
 		return 0, err

@@ -23,6 +23,9 @@ func newLexicon(names ...string) *lexicon {
 	if len(names) > beginning {
 		panic("event: a lexicon has room for 62 names, which the contract does not reach")
 	}
+	for i := range l.leads {
+		l.leads[i] = newLead("")
+	}
 	for i, name := range names {
 		l.leads[i] = newLead(name)
 	}
@@ -38,40 +41,37 @@ func newLexicon(names ...string) *lexicon {
 // mostLead is the longest lead, in bytes: that of a name of 21.
 const mostLead = 24
 
-// lead is how a member begins in a compact text, `"name":`, as words to compare with. The zero value, for a longer name, stands nowhere.
+// lead is how a member begins in a compact text, `"name":`, as words to compare with.
 type lead struct {
 	words, masks [mostLead / 8]uint64
 	size         int
 	text         string
 }
 
+// newLead makes the lead of a name. That of a longer name, which is a type and no member's, stands nowhere, as does that of no name.
 func newLead(name string) (l lead) {
 	text := `"` + name + `":`
-	if len(text) > mostLead { // a type: no member has its name
+	if name == "" || len(text) > mostLead {
+		l.words[0], l.masks[0] = 0, 1<<64-1 // eight bytes of zero, which no member begins with
 		return l
 	}
 	l.size, l.text = len(text), text
-	for i := range text {
-		l.words[i/8] |= uint64(text[i]) << (i % 8 * 8)
-		l.masks[i/8] |= 0xff << (i % 8 * 8)
+	mask := strings.Repeat("\xff", len(text)) + strings.Repeat("\x00", mostLead-len(text))
+	text += strings.Repeat("\x00", mostLead-len(text))
+	for i := range l.words {
+		l.words[i], l.masks[i] = word(text, 8*i), word(mask, 8*i)
 	}
 	return l
 }
 
-// at returns the length of the lead if it stands in text at i, 0 otherwise.
-func (l *lead) at(text string, i int) int {
-	if len(text)-i < mostLead {
-		if l.size > 0 && strings.HasPrefix(text[i:], l.text) {
-			return l.size
-		}
-		return 0
-	}
-	b := text[i : i+mostLead]
-	differ := (eight(b, 0)^l.words[0])&l.masks[0] | (eight(b, 8)^l.words[1])&l.masks[1] | (eight(b, 16)^l.words[2])&l.masks[2]
-	if differ != 0 {
-		return 0
-	}
-	return l.size
+// begins reports whether the lead stands in text at i, behind which text must have mostLead bytes.
+func (l *lead) begins(text string, i int) bool {
+	return (word(text, i)^l.words[0])&l.masks[0]|(word(text, i+8)^l.words[1])&l.masks[1]|(word(text, i+16)^l.words[2])&l.masks[2] == 0
+}
+
+// isBegun is begins anywhere in text.
+func (l *lead) isBegun(text string, i int) bool {
+	return l.size > 0 && strings.HasPrefix(text[i:], l.text)
 }
 
 // perfect fills the slots and reports whether each name has one of its own. For 35 names in 256 slots about one seed in ten does that.
@@ -121,7 +121,9 @@ func inTurn(l *lexicon) (o order) {
 }
 
 func (o *order) learn(last, found int) {
-	o[last] = [2]uint8{uint8(found), o[last][0]}
+	if n := uint8(found); o[last][0] != n && o[last][1] != n {
+		o[last] = [2]uint8{n, o[last][0]}
+	}
 }
 
 // member takes the name of the next member, which take did not expect, and the colon: its position among the names, or unknown and the

@@ -49,46 +49,40 @@ func (s *scanner) digits() bool {
 // mostDigits of a number surely fit an int64.
 const mostDigits = 18
 
-// whole takes an integer that is short and written as JSON has it; false, and nothing taken, when another one or no number is next.
-func (s *scanner) whole() (int64, bool) {
-	t, i := s.text, s.at
+// shortWhole reads the integer at i, if it is short and written as JSON has it, and returns what stands behind it; 0 when it is not.
+func shortWhole(t string, i int) (n int64, end int) {
 	negative := i < len(t) && t[i] == '-'
 	if negative {
 		i++
 	}
-	var n int64
 	start := i
-	for ; i < len(t) && t[i]-'0' <= 9; i++ {
+	for i < len(t) && t[i]-'0' <= 9 && i-start <= mostDigits {
 		n = n*10 + int64(t[i]-'0')
-		if i-start == mostDigits || n == 0 {
-			i++
-			break
-		}
+		i++
 	}
-	if i == start || i-start > mostDigits || i < len(t) && (t[i] == '.' || t[i]|' ' == 'e') {
-		return 0, false
+	switch digits := i - start; {
+	case digits == 0, digits > mostDigits, digits > 1 && t[start] == '0', i < len(t) && (t[i] == '.' || t[i]|' ' == 'e'):
+		return 0, 0
 	}
 	if negative {
 		n = -n
 	}
-	s.at = i
-	return n, true
+	return n, i
 }
 
 // powers are the powers of ten that a double holds exactly and a short decimal may be divided by.
 var powers = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
 
-// decimal takes a number of at most 15 digits without exponent; false, and nothing taken, when another one or no number is next. Digits and
-// power are exact in a double, so one division rounds as strconv.ParseFloat does.
-func (s *scanner) decimal() (float64, bool) {
-	t, i := s.text, s.at
+// shortDecimal reads the number at i, if it has at most 15 digits and no exponent, and returns what stands behind it; 0 when it is
+// another one. Digits and power are exact in a double, so one division rounds as strconv.ParseFloat does.
+func shortDecimal(t string, i int) (f float64, end int) {
 	negative := i < len(t) && t[i] == '-'
 	if negative {
 		i++
 	}
 	var n int64
 	start, point := i, -1
-	for ; i < len(t); i++ {
+	for ; i < len(t) && i-start <= len(powers); i++ {
 		if c := t[i]; c-'0' <= 9 {
 			n = n*10 + int64(c-'0')
 		} else if c == '.' && point < 0 && i > start {
@@ -96,22 +90,18 @@ func (s *scanner) decimal() (float64, bool) {
 		} else {
 			break
 		}
-		if i-start > len(powers) {
-			return 0, false
-		}
 	}
 	digits, behind := i-start, 0
 	if point >= 0 {
 		digits, behind = digits-1, i-point-1
 	}
-	switch zero := digits > 0 && t[start] == '0' && start+1 != i && start+1 != point; {
-	case digits == 0, digits >= len(powers), point >= 0 && behind == 0, zero, i < len(t) && t[i]|' ' == 'e':
-		return 0, false
+	zero := digits > 1 && t[start] == '0' && point != start+1
+	if digits == 0 || digits >= len(powers) || point >= 0 && behind == 0 || zero || i < len(t) && t[i]|' ' == 'e' {
+		return 0, 0
 	}
-	f := float64(n) / powers[behind]
+	f = float64(n) / powers[behind]
 	if negative {
 		f = -f
 	}
-	s.at = i
-	return f, true
+	return f, i
 }

@@ -105,11 +105,10 @@ func (s *scanner) readDegrees(name string, most float64) (float64, *Error) {
 	if c := s.peek(); c != '-' && (c < '0' || c > '9') {
 		return 0, s.not(badData(name, "must be a number of degrees"))
 	}
-	start := s.at
-	if f, ok := s.decimal(); ok && math.Abs(f) <= most {
+	if f, end := shortDecimal(s.text, s.at); end > 0 && math.Abs(f) <= most {
+		s.at = end
 		return f, nil
 	}
-	s.at = start
 	text, _, err := s.number()
 	if err != nil {
 		return 0, err

@@ -32,21 +32,23 @@ type mode struct {
 }
 
 func (d *Decoder) header(m *mode, name string, value []byte) *Error {
-	if name == "content-type" || strings.EqualFold(name, "content-type") {
+	if name == "content-type" || len(name) == len("content-type") && strings.EqualFold(name, "content-type") {
 		if m.typed {
 			return &Error{Code: BadMode, Field: "content-type", Problem: "the header stands twice: send one"}
 		}
 		m.mediaType, m.typed = shared(value), true
 		return nil
 	}
-	if len(name) <= len("ce_") || !strings.EqualFold(name[:len("ce_")], "ce_") {
+	if len(name) <= len("ce_") || name[:len("ce_")] != "ce_" && !strings.EqualFold(name[:len("ce_")], "ce_") {
 		return nil
 	}
 	m.binary = true
 	m.size += len(name) + len(value)
-	i := attributeAt(strings.ToLower(name[len("ce_"):]))
+	i := attributeAt(name[len("ce_"):])
 	if i < 0 {
-		return nil
+		if i = attributeAt(strings.ToLower(name[len("ce_"):])); i < 0 {
+			return nil
+		}
 	}
 	env := &d.envelope
 	if env.seen&(1<<i) != 0 {

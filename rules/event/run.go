@@ -22,33 +22,33 @@ type run struct {
 // beyond ASCII, or a short number. It stops at the first other one. more: there is one; then its name is name and its value is next, or name
 // is unknown and the member is next. This loop is what most events spend most of their time in.
 func (s *scanner) take(r *run) (name int, more bool, err *Error) {
-	t, i := s.text, s.at
+	t, i, last := s.text, s.at, uint(r.last)
 	for {
 		if i < len(t) && t[i] == ' ' {
 			i++
 		}
-		guess := r.order[r.last%maxNames]
-		name := int(guess[0] % maxNames)
-		n := r.names.leads[name].at(t, i)
-		if n == 0 {
-			name = int(guess[1] % maxNames)
-			if n = r.names.leads[name].at(t, i); n == 0 {
+		guess := &r.order[last%maxNames]
+		last = uint(guess[0])
+		l := &r.names.leads[last%maxNames]
+		if near := len(t)-i < mostLead; near && !l.isBegun(t, i) || !near && !l.begins(t, i) {
+			last = uint(guess[1])
+			if l = &r.names.leads[last%maxNames]; !l.isBegun(t, i) {
 				s.at = i
 				return unknown, true, nil
 			}
 		}
-		i += n
-		s.at, r.last = i, name
+		i += l.size
+		s.at, r.last = i, int(last)
 		if i < len(t) && t[i] == ' ' {
 			i++
 		}
-		if r.seen>>name&1 != 0 {
-			return name, true, nil
+		if r.seen>>(last%maxNames)&1 != 0 {
+			return int(last), true, nil
 		}
-		if i = usual(&r.places[name], r.base, t, i); i == 0 {
-			return name, true, nil
+		if i = usual(&r.places[last%maxNames], r.base, t, i); i == 0 {
+			return int(last), true, nil
 		}
-		r.seen |= 1 << name
+		r.seen |= 1 << (last % maxNames)
 		if i < len(t) && t[i] == ',' {
 			i++
 			continue
@@ -71,11 +71,12 @@ func usual(p *place, base unsafe.Pointer, t string, i int) int {
 	}
 	i++
 	start, odd := i, uint64(0)
+	rest := t[i:]
 	for {
-		if len(t)-i < 8 {
+		if len(rest) < 8 {
 			return 0
 		}
-		x := eight(t, i)
+		x := eight(rest, 0)
 		if m := notText(x); m != 0 {
 			odd |= (x | (x + ones)) & (m&-m - 1) // what stands before the first mark
 			i += bits.TrailingZeros64(m) / 8
@@ -83,6 +84,7 @@ func usual(p *place, base unsafe.Pointer, t string, i int) int {
 		}
 		odd |= x | (x + ones)
 		i += 8
+		rest = rest[8:]
 	}
 	if t[i] != '"' || odd&tops != 0 { // an escape, a control character, DEL or a byte beyond ASCII
 		return 0
@@ -113,22 +115,21 @@ func usualText(f form, text string) bool {
 func upper(c byte) bool { return c-'A' < 26 }
 
 func usualNumber(p *place, base unsafe.Pointer, t string, i int) int {
-	s := scanner{text: t, at: i}
 	switch p.form {
 	case aWhole:
-		n, ok := s.whole()
-		if !ok || n < p.least {
+		n, end := shortWhole(t, i)
+		if end == 0 || n < p.least {
 			return 0
 		}
 		*wholeAt(base, p.value), *flagAt(base, p.given) = n, true
+		return end
 	case aDegree:
-		f, ok := s.decimal()
-		if !ok || math.Abs(f) > p.most {
+		f, end := shortDecimal(t, i)
+		if end == 0 || math.Abs(f) > p.most {
 			return 0
 		}
 		*degreeAt(base, p.value) = f
-	default: // an object
-		return 0
+		return end
 	}
-	return s.at
+	return 0 // an object
 }

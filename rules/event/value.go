@@ -102,7 +102,8 @@ func (s *scanner) pass() *Error {
 	case s.word("true"), s.word("false"), s.word("null"):
 		return nil
 	case c == '-' || c >= '0' && c <= '9':
-		if _, ok := s.whole(); ok {
+		if _, end := shortWhole(s.text, s.at); end > 0 {
+			s.at = end
 			return nil
 		}
 	}

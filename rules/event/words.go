@@ -1,5 +1,7 @@
 package event
 
+import "unsafe"
+
 // Eight bytes of a text at a time. A mask has the top bit of each byte that is looked for; above the lowest such byte it may have more
 // bits, as subtraction borrows upwards, so only "any" and "the first" can be read from it.
 const (
@@ -12,6 +14,11 @@ func eight(s string, i int) uint64 {
 	b := s[i : i+8]
 	return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
 		uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+}
+
+// word loads eight bytes in the machine's order, to compare them with others loaded so. The caller has checked that s has them.
+func word(s string, i int) uint64 {
+	return *(*uint64)(unsafe.Add(unsafe.Pointer(unsafe.StringData(s)), i))
 }
 
 // notPlain marks what is no plain character: controls, space, DEL, the quote, the backslash, all that is not ASCII. It marks ! too, which
