@@ -65,7 +65,17 @@ func readEvents(ctx context.Context, t *terminal, files []string, batch, workers
 		readErr = readLines(ctx, t, files, batch, what, send)
 	})
 	err := func() error {
-		for j := range ordered {
+		for {
+			var j *job
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case next, more := <-ordered:
+				if !more {
+					return nil
+				}
+				j = next
+			}
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
@@ -77,8 +87,13 @@ func readEvents(ctx context.Context, t *terminal, files []string, batch, workers
 				}
 			}
 		}
-		return nil
 	}()
+	if ctx.Err() != nil { // interrupted: whoever reads standard input may wait for ever, and nobody waits for it
+		if err == nil {
+			err = ctx.Err()
+		}
+		return err
+	}
 	cancel()
 	for range ordered {
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -177,4 +178,25 @@ func notKafka(t *testing.T) string {
 		}
 	}()
 	return l.Addr().String()
+}
+
+// An interrupt ends a command that waits for input, with its own code.
+func TestInterruptWhileReading(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	in, feed := io.Pipe()
+	code := make(chan int, 1)
+	go func() { code <- run(ctx, []string{"replay", "-"}, in, io.Discard, io.Discard) }()
+	if _, err := io.WriteString(feed, "{}\n"); err != nil { // returns when it has been read
+		t.Fatal(err)
+	}
+	interrupt()
+	select {
+	case got := <-code:
+		if got != exitInterrupt {
+			t.Errorf("exit code %d", got)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("it waits for input")
+	}
+	feed.Close()
 }
