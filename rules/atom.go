@@ -130,7 +130,7 @@ func (p *pool) opaque(n ast.Node, negated bool) atom {
 		}
 	}
 	if negated {
-		a.key, a.rare, a.test = "not "+a.key, common, negation(a.test)
+		a.key, a.rare, a.test = "not "+a.key, often, negation(a.test)
 	}
 	return a
 }
@@ -172,7 +172,7 @@ func (p *pool) sized(b *ast.BinaryNode, negated bool) (atom, bool) {
 	}
 	if negated {
 		of := a.at
-		a.key, a.rare = "not "+a.key, common
+		a.key, a.rare = "not "+a.key, often
 		a.at = func(bound float64) test { return negation(of(bound)) }
 	}
 	a.test = a.at(a.bound)
@@ -200,7 +200,7 @@ const (
 	rare          // many of something in a window, for the first time, in this order
 	recent        // not long ago
 	usual
-	common
+	often
 )
 
 // rarity guesses how seldom a number exceeds (up) a bound or lies below it.
@@ -216,11 +216,11 @@ func (p *pool) rarity(n ast.Node, up bool) int {
 		return usual
 	case w.Func == window.Since || w.Func == window.KnownFor || w.Func == window.Age:
 		if up {
-			return common
+			return often
 		}
 		return recent
 	case !up || w.Func == window.Known:
-		return common
+		return often
 	}
 	return rare
 }

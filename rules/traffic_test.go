@@ -60,21 +60,21 @@ func place(country string) map[string]any {
 func (c *crowd) everyday() {
 	n := c.random.IntN(40)
 	account, after := fmt.Sprintf("acct-%d", n), time.Duration(c.random.IntN(40))*time.Minute
-	common := []any{"device", fmt.Sprintf("device-%d", n), "ip", fmt.Sprintf("192.0.%d.2", n/4), "geo", place("SG")}
+	who := []any{"device", fmt.Sprintf("device-%d", n), "ip", fmt.Sprintf("192.0.%d.2", n/4), "geo", place("SG")}
 	switch c.random.IntN(10) {
 	case 0, 1, 2, 3:
-		c.add(after, account, "login.succeeded", common...)
+		c.add(after, account, "login.succeeded", who...)
 	case 4:
-		c.add(after, account, "login.failed", append(common, "reason", "bad_password")...)
+		c.add(after, account, "login.failed", append(who, "reason", "bad_password")...)
 	case 5:
-		c.add(after, account, []string{"login.mfa.succeeded", "session.seen"}[n%2], common...)
+		c.add(after, account, []string{"login.mfa.succeeded", "session.seen"}[n%2], who...)
 	default:
-		c.pay(after, account, common, 500+c.random.IntN(30_000), fmt.Sprintf("payee-%d", c.random.IntN(5)), 200_000)
+		c.pay(after, account, who, 500+c.random.IntN(30_000), fmt.Sprintf("payee-%d", c.random.IntN(5)), 200_000)
 	}
 }
 
-func (c *crowd) pay(after time.Duration, account string, common []any, amount int, payee string, balance int) {
-	c.add(after, account, "transaction.requested", append(common[:len(common):len(common)], "kind", "transfer", "direction", "out", "amount", amount,
+func (c *crowd) pay(after time.Duration, account string, who []any, amount int, payee string, balance int) {
+	c.add(after, account, "transaction.requested", append(who[:len(who):len(who)], "kind", "transfer", "direction", "out", "amount", amount,
 		"currency", "SGD", "channel", "app", "counterparty", payee, "counterparty_kind", "person", "balance_before", balance)...)
 }
 

@@ -156,14 +156,14 @@ func (n *node) part(entries []entry, shared []span, known map[string]float64) {
 		}
 		return
 	}
-	by := span{atom: atom{rare: common + 1}}
+	by := span{atom: atom{rare: often + 1}}
 	for _, s := range shared {
 		if s.distinct() && (s.rare < by.rare || s.form == worded && by.form != worded) {
 			by = s
 		}
 	}
 	switch {
-	case by.rare > common: // all ask for the same
+	case by.rare > often: // all ask for the same
 		n.add(entries)
 	case by.form == worded:
 		n.slot, n.words = by.slot, map[string]*node{}
@@ -182,7 +182,7 @@ func (n *node) part(entries []entry, shared []span, known map[string]float64) {
 func gather(entries []entry, shared []span) [][]entry {
 	at, groups := map[string]int{}, [][]entry(nil)
 	for _, e := range entries {
-		key, rarity := "", common+1
+		key, rarity := "", often+1
 		for _, a := range e.atoms {
 			if a.rare < rarity && !slices.ContainsFunc(shared, func(s span) bool { return s.key == a.key }) {
 				key, rarity = a.key, a.rare
