@@ -8,8 +8,8 @@ import (
 // Events as a wallet's producers write them, 350 to 460 bytes.
 const (
 	loginLine = `{"specversion":"1.0","id":"01JQ8Z3V9W4K7T2M6P8RX5YC1B","source":"/wallet/login","type":"login.failed","subject":"acct-0000042137",` +
-		`"time":"2026-03-01T08:00:00.123Z","data":{"ip":"203.0.113.94","device":"dev-7f3a9c51d2e8","user_agent":"Mozilla/5.0 (iPhone; CPU iPhone OS 19_1 like Mac OS X) ` +
-		`AppleWebKit/605.1.15","session":"9f86d081884c7d65","method":"password","reason":"bad_password"}}`
+		`"time":"2026-03-01T08:00:00.123Z","data":{"ip":"203.0.113.94","device":"dev-7f3a9c51d2e8","user_agent":"Mozilla/5.0 (iPhone; CPU iPhone ` +
+		`OS 19_1 like Mac OS X) AppleWebKit/605.1.15","session":"9f86d081884c7d65","method":"password","reason":"bad_password"}}`
 	transactionLine = `{"specversion":"1.0","id":"01JQ8Z3V9W4K7T2M","source":"/wallet/ledger","type":"transaction.requested","subject":"acct-00042",` +
 		`"time":"2026-03-01T08:03:10.123Z","data":{"ip":"203.0.113.9","device":"dev-7f3a9c","user_agent":"WalletApp/4.12 (Android 15)",` +
 		`"geo":{"lat":24.48,"lon":118.09,"country":"CN"},"transaction":"tx-9","kind":"transfer","direction":"out","amount":250000,` +
@@ -19,8 +19,8 @@ const (
 		`"kind":"transfer","balance_before":251000,"transaction":"tx-9","currency":"CNY"},"type":"transaction.requested",` +
 		`"source":"/wallet/ledger","time":"2026-03-01T08:03:10.123Z","subject":"acct-00042","id":"01JQ8Z3V9W4K7T2M","specversion":"1.0"}`
 	extraLine = `{"specversion":"1.0","id":"01JQ8Z3V9W4K7T2M6P8RX5YC1B","source":"/wallet/login","type":"login.succeeded","subject":"acct-0000042137",` +
-		`"time":"2026-03-01T08:00:00.123Z","data":{"ip":"203.0.113.94","device":"dev-7f3a9c51d2e8","user_agent":"Mozilla/5.0 (iPhone; CPU iPhone OS 19_1 like Mac OS X) ` +
-		`AppleWebKit/605.1.15","session":"9f86d081884c7d65","method":"password","tier":"gold","risk_hint":true}}`
+		`"time":"2026-03-01T08:00:00.123Z","data":{"ip":"203.0.113.94","device":"dev-7f3a9c51d2e8","user_agent":"Mozilla/5.0 (iPhone; CPU iPhone ` +
+		`OS 19_1 like Mac OS X) AppleWebKit/605.1.15","session":"9f86d081884c7d65","method":"password","tier":"gold","risk_hint":true}}`
 )
 
 type sampleRecord struct {

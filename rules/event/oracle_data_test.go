@@ -11,7 +11,7 @@ import (
 	"doorward/auth"
 )
 
-// readData takes the data object.
+// oldReadData takes the data object.
 func (e *Event) oldReadData(s *oldScanner) *Error {
 	var seen uint64 // bit per field of the table
 	return s.object(func(name string) *Error {
@@ -66,7 +66,7 @@ func (e *Event) oldReadField(s *oldScanner, f *field) *Error {
 	return err
 }
 
-// readInteger takes a whole number written as one: 2500.0 and 1e3 are numbers of a producer that counts in floating point, which is
+// oldReadInteger takes a whole number written as one: 2500.0 and 1e3 are numbers of a producer that counts in floating point, which is
 // where cents get lost.
 func oldReadInteger(s *oldScanner, f *field) (int64, *Error) {
 	if c := s.peek(); c != '-' && (c < '0' || c > '9') {
@@ -88,7 +88,7 @@ func oldReadInteger(s *oldScanner, f *field) (int64, *Error) {
 	return n, nil
 }
 
-// readText takes a string and checks it as its kind asks.
+// oldReadText takes a string and checks it as its kind asks.
 func oldReadText(s *oldScanner, name string, kind FieldKind) (string, *Error) {
 	if s.peek() != '"' {
 		return "", s.not(oldBadData(name, "must be a string"))
@@ -133,7 +133,7 @@ func oldLetters(s string, n int) bool {
 	return true
 }
 
-// canonicalAddress gives one spelling to an address: IPv4 in IPv6 is IPv4, IPv6 as RFC 5952 writes it.
+// oldCanonicalAddress gives one spelling to an address: IPv4 in IPv6 is IPv4, IPv6 as RFC 5952 writes it.
 func oldCanonicalAddress(name, text string) (string, *Error) {
 	addr, perr := netip.ParseAddr(text)
 	if perr != nil || addr.Zone() != "" {
@@ -230,7 +230,7 @@ func (e *Event) oldReadLabels(s *oldScanner) *Error {
 	})
 }
 
-// checkValues holds the enumerations of the event's type to their lists. It runs last, as data may stand before type.
+// oldCheckValues holds the enumerations of the event's type to their lists. It runs last, as data may stand before type.
 func (e *Event) oldCheckValues() *Error {
 	g := groupOf(e.Type)
 	if g == nil {

@@ -8,7 +8,7 @@ import (
 	"doorward/auth"
 )
 
-// envelope holds the attributes as they were given, until all are known.
+// oldEnvelope holds the attributes as they were given, until all are known.
 type oldEnvelope struct {
 	value   [len(attributes)]string
 	seen    uint16   // bit per attribute: it was named
@@ -127,7 +127,7 @@ func oldAttributeLike(name string) string {
 	return ""
 }
 
-// names is a set of names that is mostly tiny.
+// oldNames is a set of names that is mostly tiny.
 type oldNames struct {
 	few  []string
 	many map[string]struct{}
@@ -237,7 +237,7 @@ func (env *oldEnvelope) moment(i int) (time.Time, *Error) {
 	return t, nil
 }
 
-// hasControl finds C0 controls and DEL.
+// oldHasControl finds C0 controls and DEL.
 func oldHasControl(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] < ' ' || s[i] == 0x7f {
@@ -247,7 +247,7 @@ func oldHasControl(s string) bool {
 	return false
 }
 
-// isJSON reports whether a media type is application/json, in UTF-8 if it says so.
+// oldIsJSON reports whether a media type is application/json, in UTF-8 if it says so.
 func oldIsJSON(mediaType string) bool { return oldIsMedia(mediaType, "application/json") }
 
 func oldIsMedia(mediaType, want string) bool {
@@ -264,7 +264,7 @@ func oldIsMedia(mediaType, want string) bool {
 	return true
 }
 
-// traceparent reports whether v is a W3C trace context; another one is ignored, as its specification asks (3.2.2).
+// oldTraceparent reports whether v is a W3C trace context; another one is ignored, as its specification asks (3.2.2).
 func oldTraceparent(v string) bool {
 	if len(v) != 55 || v[2] != '-' || v[35] != '-' || v[52] != '-' {
 		return false

@@ -4,7 +4,7 @@ import "time"
 
 func oldSaneArrival(t time.Time) bool { return t.Year() >= firstYear && t.Year() <= lastYear }
 
-// parseTime reads an RFC 3339 time, cut to milliseconds, UTC. A leap second (23:59:60 UTC) is the second after it, as in Unix time.
+// oldParseTime reads an RFC 3339 time, cut to milliseconds, UTC. A leap second (23:59:60 UTC) is the second after it, as in Unix time.
 func oldParseTime(s string) (time.Time, bool) {
 	if len(s) < len("2006-01-02T15:04:05Z") || s[4] != '-' || s[7] != '-' || s[10]|' ' != 't' || s[13] != ':' || s[16] != ':' {
 		return time.Time{}, false
@@ -30,7 +30,7 @@ func oldParseTime(s string) (time.Time, bool) {
 	return t, t.Year() >= 0 && t.Year() <= 9999
 }
 
-// digits reads a number without sign; -1 when s is none.
+// oldDigits reads a number without sign; -1 when s is none.
 func oldDigits(s string) int {
 	n := 0
 	for i := 0; i < len(s); i++ {
@@ -55,7 +55,7 @@ func oldDaysIn(year, month int) int {
 	return 31
 }
 
-// fraction reads an optional fraction of a second and returns what is behind it.
+// oldFraction reads an optional fraction of a second and returns what is behind it.
 func oldFraction(s string) (millis int, rest string, ok bool) {
 	if s == "" || s[0] != '.' {
 		return 0, s, true
@@ -86,7 +86,7 @@ func oldZone(s string) (time.Duration, bool) {
 	return offset, true
 }
 
-// setTime fills the event's times from what it states and when it arrived.
+// oldSetTime fills the event's times from what it states and when it arrived.
 func (e *Event) oldSetTime(stated, arrival time.Time) {
 	e.Stated, e.Arrival, e.Time = stated, arrival, stated
 	if stated.Before(arrival.Add(-MaxBehind)) || stated.After(arrival.Add(MaxAhead)) {

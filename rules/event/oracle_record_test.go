@@ -8,7 +8,7 @@ import (
 	"doorward/auth"
 )
 
-// DecodeRecord reads one Kafka record in structured, binary or plain mode (EVENTS.md, "Accepted on Kafka"). Any header type of this shape
+// oracleRecord reads one Kafka record in structured, binary or plain mode (EVENTS.md, "Accepted on Kafka"). Any header type of this shape
 // will do, so that no caller copies its headers. arrival is the record's timestamp. The event shares no memory with the record.
 func oracleRecord[H ~struct {
 	Key   string
@@ -24,7 +24,7 @@ func oracleRecord[H ~struct {
 	return m.decode(key, value, arrival)
 }
 
-// mode is what the headers of a record say.
+// oldMode is what the headers of a record say.
 type oldMode struct {
 	env       oldEnvelope
 	binary    bool // there is a ce_ header
@@ -121,7 +121,7 @@ func (m *oldMode) body(e *Event, value []byte) *Error {
 	return s.end()
 }
 
-// checkKey refuses a record whose key is not its account: it would lie on another partition than the account's other events.
+// oldCheckKey refuses a record whose key is not its account: it would lie on another partition than the account's other events.
 func oldCheckKey(key []byte, account auth.AccountID) *Error {
 	if len(key) == 0 {
 		return &Error{Code: WrongKey, Field: "key", Problem: "the record has no key: it must be the subject, the account id"}

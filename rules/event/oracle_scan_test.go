@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// scanner reads one JSON text, front to back, and refuses what RFC 8259 leaves open: a key twice in one object, a lone surrogate, bytes
+// oldScanner reads one JSON text, front to back, and refuses what RFC 8259 leaves open: a key twice in one object, a lone surrogate, bytes
 // after the value, nesting beyond MaxDepth. The text must be UTF-8 already. Strings without escapes share its memory.
 type oldScanner struct {
 	text  string

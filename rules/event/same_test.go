@@ -56,7 +56,6 @@ func (r *reader) line(t *rapid.T, line []byte) {
 	r.same(t, string(line), want, refused, once, r.decoder.Line(&r.event, line), oncerr)
 }
 
-// record reads text in the three modes. In binary mode its attributes are headers and its data is the value, if it can be taken apart.
 func (r *reader) record(t interface {
 	Helper()
 	Fatalf(string, ...any)
@@ -83,7 +82,8 @@ func FuzzSameAsOracle(f *testing.F) {
 	add([]byte(transactionLine))
 	add([]byte(data(`"geo":{"lat":24.48,"lon":-118.09,"country":"cn","city":"厦\u95e8"},"ip":"2001:db8::9","labels":{"a":"\/"}`)))
 	f.Add([]byte("acct-42"), []byte(body), "application/json", "l-1", "login.failed", "acct-42", "2026-03-01T08:00:00.123+08:00", at)
-	f.Add([]byte("ａcct-42"), []byte(body), "application/cloudevents+json;charset=UTF-8", "l\x7f1", "login .failed", " acct-42", "2016-12-31T23:59:60Z", at)
+	f.Add([]byte("ａcct-42"), []byte(body), "application/cloudevents+json;charset=UTF-8", "l\x7f1", "login .failed", " acct-42",
+		"2016-12-31T23:59:60Z", at)
 	var r reader
 	f.Fuzz(func(t *testing.T, key, value []byte, mediaType, id, typ, subject, stated string, ms int64) {
 		given := bytes.Clone(value)
