@@ -19,10 +19,10 @@ import (
 
 // Config are all settings (COMMANDS.md, "Settings"). Every one has a default that is safe on one machine.
 type Config struct {
-	Store       string   `yaml:"store"`
-	Brokers     []string `yaml:"brokers"`
-	Topics      []string `yaml:"topics"`
-	Partitioner string   `yaml:"partitioner"`
+	Store       string `yaml:"store"`
+	Brokers     words  `yaml:"brokers"`
+	Topics      words  `yaml:"topics"`
+	Partitioner string `yaml:"partitioner"`
 	Kafka       struct {
 		TLS      bool   `yaml:"tls"`
 		CAFile   string `yaml:"ca_file"`
@@ -31,7 +31,7 @@ type Config struct {
 		Password string `yaml:"password"`
 	} `yaml:"kafka"`
 	Rules   string   `yaml:"rules"`
-	Geo     []string `yaml:"geo"`
+	Geo     words    `yaml:"geo"`
 	Portal  listener `yaml:"portal"`
 	Console listener `yaml:"console"`
 	API     listener `yaml:"api"`
@@ -53,7 +53,7 @@ type Config struct {
 		Fail    string   `yaml:"fail"`
 	} `yaml:"decide"`
 	Contacts  []contact `yaml:"contacts"`
-	Languages []string  `yaml:"languages"`
+	Languages words     `yaml:"languages"`
 	Probation duration  `yaml:"probation"`
 }
 
@@ -69,6 +69,32 @@ type contact struct {
 	Hours   string `yaml:"hours"`
 }
 
+// words is a list of strings that is read from one text too, with commas between, as flags and the environment give it.
+type words []string
+
+func (w *words) UnmarshalYAML(b []byte) error {
+	var all []string
+	if err := yaml.Unmarshal(b, &all); err == nil {
+		*w = all
+		return nil
+	}
+	var one string
+	if err := yaml.Unmarshal(b, &one); err != nil {
+		return errors.New("it is a list, or one text with commas")
+	}
+	*w = parseWords(one)
+	return nil
+}
+
+func parseWords(s string) (w words) {
+	for part := range strings.SplitSeq(s, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			w = append(w, part)
+		}
+	}
+	return w
+}
+
 // duration is a time.Duration that also reads days: 90d.
 type duration time.Duration
 
@@ -76,6 +102,14 @@ func (d *duration) UnmarshalYAML(b []byte) error {
 	v, err := parseDuration(strings.Trim(strings.TrimSpace(string(b)), `"'`))
 	*d = duration(v)
 	return err
+}
+
+// String writes whole days as days, as people set them.
+func (d duration) String() string {
+	if day := 24 * time.Hour; time.Duration(d)%day == 0 {
+		return fmt.Sprintf("%dd", time.Duration(d)/day)
+	}
+	return time.Duration(d).String()
 }
 
 func parseDuration(s string) (time.Duration, error) {
@@ -118,16 +152,8 @@ func text(p func(*Config) *string) func(*Config, string) error {
 	return func(c *Config, s string) error { *p(c) = s; return nil }
 }
 
-func list(p func(*Config) *[]string) func(*Config, string) error {
-	return func(c *Config, s string) error {
-		*p(c) = nil
-		for _, part := range strings.Split(s, ",") {
-			if part = strings.TrimSpace(part); part != "" {
-				*p(c) = append(*p(c), part)
-			}
-		}
-		return nil
-	}
+func list(p func(*Config) *words) func(*Config, string) error {
+	return func(c *Config, s string) error { *p(c) = parseWords(s); return nil }
 }
 
 func span(p func(*Config) *duration) func(*Config, string) error {
@@ -155,8 +181,8 @@ func boolean(p func(*Config) *bool) func(*Config, string) error {
 // settings are all keys that the environment can set: DOORWARD_ and the key in capitals, dots as underscores.
 var settings = []setting{
 	{"store", text(func(c *Config) *string { return &c.Store }), false},
-	{"brokers", list(func(c *Config) *[]string { return &c.Brokers }), false},
-	{"topics", list(func(c *Config) *[]string { return &c.Topics }), false},
+	{"brokers", list(func(c *Config) *words { return &c.Brokers }), false},
+	{"topics", list(func(c *Config) *words { return &c.Topics }), false},
 	{"partitioner", text(func(c *Config) *string { return &c.Partitioner }), false},
 	{"kafka.tls", boolean(func(c *Config) *bool { return &c.Kafka.TLS }), false},
 	{"kafka.ca_file", text(func(c *Config) *string { return &c.Kafka.CAFile }), false},
@@ -164,7 +190,7 @@ var settings = []setting{
 	{"kafka.user", text(func(c *Config) *string { return &c.Kafka.User }), false},
 	{"kafka.password", text(func(c *Config) *string { return &c.Kafka.Password }), true},
 	{"rules", text(func(c *Config) *string { return &c.Rules }), false},
-	{"geo", list(func(c *Config) *[]string { return &c.Geo }), false},
+	{"geo", list(func(c *Config) *words { return &c.Geo }), false},
 	{"portal.listen", text(func(c *Config) *string { return &c.Portal.Listen }), false},
 	{"portal.public_url", text(func(c *Config) *string { return &c.Portal.PublicURL }), false},
 	{"console.listen", text(func(c *Config) *string { return &c.Console.Listen }), false},
@@ -181,7 +207,7 @@ var settings = []setting{
 	{"findings", span(func(c *Config) *duration { return &c.Findings }), false},
 	{"decide.timeout", span(func(c *Config) *duration { return &c.Decide.Timeout }), false},
 	{"decide.fail", text(func(c *Config) *string { return &c.Decide.Fail }), false},
-	{"languages", list(func(c *Config) *[]string { return &c.Languages }), false},
+	{"languages", list(func(c *Config) *words { return &c.Languages }), false},
 	{"probation", span(func(c *Config) *duration { return &c.Probation }), false},
 }
 
@@ -249,6 +275,9 @@ func (c *Config) readFile(path string) error {
 		if word := unknownWord(message); word != "" && near(word, last) {
 			message += fmt.Sprintf("\ndid you mean %q?", s.key)
 			break
+		} else if outer, inner, dotted := strings.Cut(s.key, "."); dotted && word == s.key {
+			message += fmt.Sprintf("\nin a file a dot is a level: write %s: {%s: ...}", outer, inner)
+			break
 		}
 	}
 	return fail(exitUsage, "config %s: %s", path, message)
@@ -299,6 +328,9 @@ func (c *Config) check() error {
 	}
 	for _, l := range c.Languages {
 		oneOf("languages", l, "en", "zh-Hans", "es", "fr", "de")
+	}
+	if len(c.Languages) == 0 {
+		bad("languages: at least one is needed; the first is for owners whose own is not known")
 	}
 	if len(c.Topics) == 0 {
 		bad("topics: at least one input topic is needed")

@@ -9,8 +9,6 @@ import (
 	"os"
 	"runtime"
 	"sort"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,7 +17,6 @@ import (
 	"doorward/detect"
 	"doorward/rules"
 	"doorward/rules/event"
-	"doorward/store"
 	"doorward/store/journal"
 )
 
@@ -132,127 +129,6 @@ func explainFile(ctx context.Context, t *terminal, cfg *Config, file, arg string
 	return explanation{}, fail(exitFailure, "no event %q in %s", arg, file)
 }
 
-// explainStored replays an account's history up to the event, and adds what the store knows of it for certain.
-func explainStored(ctx context.Context, s *service, in explainRequest) (explanation, error) {
-	if s.history == nil {
-		return explanation{}, fail(exitConnect, "history is kept by the running service: start `doorward serve`, or use --file")
-	}
-	source, id, both := strings.Cut(in.Event, " ")
-	lines, err := s.history.FindID(ctx, in.Event)
-	if both && err == nil && len(lines) == 0 {
-		line, ok, err := s.history.Find(ctx, source, id)
-		if err != nil {
-			return explanation{}, err
-		}
-		if ok {
-			lines = append(lines, line)
-		}
-	}
-	switch {
-	case err != nil:
-		return explanation{}, err
-	case len(lines) == 0:
-		return explanation{}, fail(exitFailure, "no event %q in the history: it has not come, is older than %v, or could not be taken (`doorward dlq list`)", in.Event, time.Duration(s.cfg.History))
-	case len(lines) > 1:
-		var all []string
-		for _, l := range lines {
-			all = append(all, strconv.Quote(l.Source+" "+l.ID))
-		}
-		return explanation{}, fail(exitFailure, "%d events have this id: say which: %s", len(lines), strings.Join(all, ", "))
-	}
-	target := lines[0]
-	r := detect.NewReplay(detect.ReplayConfig{Rules: s.rules, Place: s.place})
-	past, err := s.history.Account(ctx, target.Account, time.Unix(0, 0), target.At.Add(24*time.Hour), maxExplained, false)
-	if err != nil {
-		return explanation{}, err
-	}
-	sort.SliceStable(past, func(i, j int) bool { return past[i].Partition == past[j].Partition && past[i].Offset < past[j].Offset })
-	for _, l := range past {
-		if l.Source == target.Source && l.ID == target.ID {
-			break
-		}
-		if e, bad := rememberedEvent(l); bad == nil {
-			if _, err := r.Take(e); err != nil {
-				return explanation{}, err
-			}
-		}
-	}
-	e, bad := rememberedEvent(target)
-	if bad != nil {
-		return explanation{}, fmt.Errorf("the event in the history: %w", bad)
-	}
-	x, err := r.Explain(e)
-	if err != nil {
-		return explanation{}, err
-	}
-	return s.complete(ctx, newExplanation(x), e, len(past))
-}
-
-// maxExplained is how many events of an account an explanation replays.
-const maxExplained = 20_000
-
-// complete adds what was found and journaled at the time, and says what the replay of one account can't know.
-func (s *service) complete(ctx context.Context, x explanation, e *event.Event, past int) (explanation, error) {
-	x.Unknown = append(x.Unknown, "what other accounts did: windows across accounts show this account's part; the findings' evidence has what was read at the time")
-	if past >= maxExplained {
-		x.Unknown = append(x.Unknown, fmt.Sprintf("what the account did before its last %d events", maxExplained))
-	}
-	x.Findings = []findingLine{}
-	for _, r := range s.rules.Rules() {
-		v, err := s.db.Get(ctx, store.Key(store.KindFinding, detect.FindingID(r.ID, e)))
-		if err != nil {
-			return x, err
-		}
-		if v[0] == nil {
-			continue
-		}
-		var f detect.Finding
-		if err := json.Unmarshal(v[0], &f); err != nil {
-			return x, fmt.Errorf("read a finding: %w", err)
-		}
-		x.Findings = append(x.Findings, newFindingLine(&f))
-		for i := range x.Rules {
-			if x.Rules[i].ID == r.ID && !x.Rules[i].Fired {
-				x.Rules[i].Fired, x.Rules[i].Why = true, "it fired at the time; its evidence is with the finding"
-			}
-		}
-	}
-	for i := range x.Rules { // fired in the replay of one account only: not what happened
-		if x.Rules[i].Fired && !hasFinding(x.Findings, x.Rules[i].ID) {
-			x.Rules[i].Fired, x.Rules[i].Why = false, "it fires on the account's history alone and did not at the time"
-		}
-	}
-	entries, err := journal.Find(ctx, s.db, string(e.Account), 200)
-	if err != nil {
-		return x, err
-	}
-	x.Journal = []journal.Entry{}
-	for _, l := range entries {
-		if hasFindingID(x.Findings, l.Entry.Cause) {
-			x.Journal = append(x.Journal, l.Entry)
-		}
-	}
-	return x, nil
-}
-
-func hasFinding(fs []findingLine, rule string) bool {
-	for i := range fs {
-		if fs[i].Rule == rule {
-			return true
-		}
-	}
-	return false
-}
-
-func hasFindingID(fs []findingLine, id string) bool {
-	for i := range fs {
-		if fs[i].ID == id {
-			return true
-		}
-	}
-	return false
-}
-
 // newExplanation is what COMMANDS.md promises of a replayed event.
 func newExplanation(x detect.Explanation) explanation {
 	e := x.Event
@@ -330,6 +206,10 @@ func printExplanation(w io.Writer, x *explanation) {
 			if !c.Known {
 				truth = "not known"
 			}
+			if c.Value == nil {
+				p("      %-9s %s", truth, c.Text)
+				continue
+			}
 			p("      %-9s %s   is %v", truth, c.Text, number(c.Value))
 		}
 	}
@@ -347,11 +227,19 @@ func printExplanation(w io.Writer, x *explanation) {
 	}
 	p("JOURNAL")
 	for _, e := range x.Journal {
-		p("  %s %s by %s, %s -> %s (version %d)", e.At.Format(time.RFC3339), e.Kind, e.By, e.From, e.To, e.Version)
+		p("  %s %s by %s%s", e.At.Format(time.RFC3339), e.Kind, e.By, moveText(e))
 	}
 	for _, u := range x.Unknown {
 		p("not known: %s", u)
 	}
+}
+
+// moveText is where an entry moved the account; most kinds move nothing.
+func moveText(e journal.Entry) string {
+	if e.From == "" && e.To == "" {
+		return ""
+	}
+	return fmt.Sprintf(", %s -> %s (version %d)", e.From, e.To, e.Version)
 }
 
 func whyText(s string) string {
