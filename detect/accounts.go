@@ -16,6 +16,7 @@ type accounts struct {
 	old    map[auth.AccountID]*auth.Account
 	change []auth.AccountID // changed since the last commit, in order of their first change
 	fresh  map[auth.AccountID]bool
+	absent map[auth.AccountID]bool // asked for in this batch, and nowhere
 	dirty  map[auth.AccountID]bool
 }
 
@@ -23,7 +24,7 @@ func newAccounts(home int, load func([]auth.AccountID) ([]*auth.Account, error))
 	if load == nil {
 		load = func(ids []auth.AccountID) ([]*auth.Account, error) { return make([]*auth.Account, len(ids)), nil }
 	}
-	a := &accounts{home: home, load: load, fresh: map[auth.AccountID]bool{}, dirty: map[auth.AccountID]bool{}}
+	a := &accounts{home: home, load: load, fresh: map[auth.AccountID]bool{}, dirty: map[auth.AccountID]bool{}, absent: map[auth.AccountID]bool{}}
 	a.forget()
 	return a
 }
@@ -46,15 +47,15 @@ func (a *accounts) settled() {
 	a.change = a.change[:0]
 	clear(a.fresh)
 	clear(a.dirty)
+	clear(a.absent) // another shard may make one meanwhile
 }
 
 // fetch reads the records of ids that are not in memory, in one request.
 func (a *accounts) fetch(ids []auth.AccountID) error {
 	var missing []auth.AccountID
-	asked := map[auth.AccountID]bool{}
 	for _, id := range ids {
-		if a.peek(id) == nil && !asked[id] {
-			asked[id] = true
+		if a.peek(id) == nil && !a.absent[id] {
+			a.absent[id] = true
 			missing = append(missing, id)
 		}
 	}
@@ -63,11 +64,13 @@ func (a *accounts) fetch(ids []auth.AccountID) error {
 	}
 	found, err := a.load(missing)
 	if err != nil {
+		clear(a.absent)
 		return err
 	}
 	for i, r := range found {
 		if r != nil {
 			a.young[missing[i]] = r
+			delete(a.absent, missing[i])
 		}
 	}
 	return nil
