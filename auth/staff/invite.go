@@ -44,18 +44,22 @@ type Link struct {
 
 // invite is the stored form, at store.KindInvite under the token's hash: who reads the store can't use the links in it.
 type invite struct {
-	Stage    Stage     `json:"stage"`
-	Name     string    `json:"name"`
-	Role     Role      `json:"role"`
-	Expires  time.Time `json:"expires"`
-	Password string    `json:"password,omitempty"` // Started: the PHC string
-	App      []byte    `json:"app,omitempty"`      // Started: the enrolment, sealed
+	Stage   Stage     `json:"stage"`
+	Name    string    `json:"name"`
+	Role    Role      `json:"role"`
+	Expires time.Time `json:"expires"`
+	// Generation is the member's when the link was made, 0 for none: one who was disabled, or who joined by another link, since then can't
+	// come back by this one.
+	Generation uint64 `json:"generation,omitempty"`
+	Password   string `json:"password,omitempty"` // Started: the PHC string
+	App        []byte `json:"app,omitempty"`      // Started: the enrolment, sealed
 }
 
 const sealApp = "staff invitation"
 
 // Invite makes a one-time link, good for 24 hours. A member of that name loses nothing until it is used; then its password and
-// authenticator are replaced and its role is the one given: that is also the way back for staff who lost theirs. ErrName, ErrRole.
+// authenticator are replaced and its role is the one given: that is also the way back for staff who lost theirs. Of several links the first
+// that is used is the only one, and disabling a member ends those that are out. ErrName, ErrRole.
 func (s *Staff) Invite(ctx context.Context, name string, role Role, by string) (link string, err error) {
 	if name, err = ParseName(name); err != nil {
 		return "", err
@@ -63,7 +67,11 @@ func (s *Staff) Invite(ctx context.Context, name string, role Role, by string) (
 	if _, ok := ParseRole(string(role)); !ok {
 		return "", ErrRole
 	}
-	token, p, err := s.newLink(invite{Stage: Invited, Name: name, Role: role, Expires: s.Now().Add(InviteLife).UTC()})
+	m, _, err := s.read(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	token, p, err := s.newLink(invite{Stage: Invited, Name: name, Role: role, Expires: s.Now().Add(InviteLife).UTC(), Generation: m.Generation})
 	if err != nil {
 		return "", err
 	}
@@ -165,6 +173,11 @@ func (s *Staff) Start(ctx context.Context, token, password string) (next string,
 	if err != nil {
 		return "", err
 	}
+	if m, _, err := s.read(ctx, i.Name); err != nil {
+		return "", err
+	} else if m.Generation != i.Generation {
+		return "", ErrLink
+	}
 	if err := CheckPassword(i.Name, password); err != nil {
 		return "", err
 	}
@@ -195,14 +208,17 @@ func (s *Staff) Finish(ctx context.Context, token, code string) (Identity, error
 	if err != nil {
 		return Identity{}, err
 	}
+	m, raw, err := s.read(ctx, i.Name)
+	if err != nil {
+		return Identity{}, err
+	}
+	if m.Generation != i.Generation {
+		return Identity{}, ErrLink
+	}
 	if r, err := s.Factors.Confirm(ctx, Subject(i.Name), code); err != nil {
 		return Identity{}, fmt.Errorf("confirm enrolment: %w", err)
 	} else if r.Reason != totp.Accepted {
 		return Identity{}, ErrRefused
-	}
-	m, raw, err := s.read(ctx, i.Name)
-	if err != nil {
-		return Identity{}, err
 	}
 	now := s.Now().UTC()
 	if raw == nil {

@@ -122,6 +122,69 @@ func TestInvitedAgain(t *testing.T) {
 	}
 }
 
+// A link that was left over does not bring back who was disabled since, nor join a second time.
+func TestLeftOverInvitations(t *testing.T) {
+	for what, since := range map[string]func(*office){
+		"disabled":                func(o *office) { o.disable("ana", true) },
+		"disabled and let in":     func(o *office) { o.disable("ana", true); o.disable("ana", false) },
+		"joined by another link":  func(o *office) { o.join("ana", Viewer) },
+		"joined for the 1st time": func(o *office) { o.join("bo", Viewer) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			o := newOffice(t)
+			ctx := t.Context()
+			o.join("cy", Admin)
+			o.join("ana", Analyst)
+			for _, name := range []string{"ana", "bo"} {
+				fresh, err := o.Invite(ctx, name, Admin, "staff:cy")
+				if err != nil {
+					t.Fatal(err)
+				}
+				begun, err := o.Invite(ctx, name, Admin, "staff:cy")
+				if err != nil {
+					t.Fatal(err)
+				}
+				next, err := o.Start(ctx, tokenOf(begun), good)
+				if err != nil {
+					t.Fatal(err)
+				}
+				l, err := o.Peek(ctx, next)
+				if err != nil {
+					t.Fatal(err)
+				}
+				before, _, err := o.Get(ctx, name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				since(o)
+				after, _, err := o.Get(ctx, name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if before.Generation == after.Generation {
+					continue // not this one's story
+				}
+				if _, err := o.Finish(ctx, next, o.code(l.App.URI)); !errors.Is(err, ErrLink) {
+					t.Errorf("%s: a link that was begun: %v", name, err)
+				}
+				if _, err := o.Start(ctx, tokenOf(fresh), good); !errors.Is(err, ErrLink) {
+					t.Errorf("%s: a link that was not used: %v", name, err)
+				}
+				if now, _, err := o.Get(ctx, name); err != nil || now != after {
+					t.Errorf("%s is %+v, %v", name, now, err)
+				}
+			}
+		})
+	}
+}
+
+func (o *office) disable(name string, off bool) {
+	o.t.Helper()
+	if err := o.SetDisabled(o.t.Context(), name, off, "staff:cy"); err != nil {
+		o.t.Fatal(err)
+	}
+}
+
 func TestTheLastAdministratorStays(t *testing.T) {
 	o := newOffice(t)
 	ctx := t.Context()
