@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 
 	"doorward/auth"
 	"doorward/auth/notice"
@@ -50,9 +51,14 @@ func (p *Portal) givenUp(w http.ResponseWriter, r *http.Request) error {
 	return p.site.Show(w, r, web.Page{Template: "given_up"})
 }
 
+// linkPath is the path of a link's own page. Its token is anybody's text: a line break or a backslash in it makes no other path of it.
+func linkPath(under string, r *http.Request) string {
+	return under + url.PathEscape(r.PathValue("token"))
+}
+
 // link shows a button and nothing of the account: a scanner that opens every link of a mail neither learns nor changes a thing.
 func (p *Portal) link(w http.ResponseWriter, r *http.Request) error {
-	return p.site.Show(w, r, web.Page{Template: "link", Body: "/r/" + r.PathValue("token")})
+	return p.site.Show(w, r, web.Page{Template: "link", Body: linkPath("/r/", r)})
 }
 
 // open swaps a link for a session of this browser.
@@ -63,7 +69,7 @@ func (p *Portal) open(w http.ResponseWriter, r *http.Request) error {
 	id, err := p.c.Flow.Open(r.Context(), r.PathValue("token"))
 	switch {
 	case errors.Is(err, recovery.ErrLink), errors.Is(err, recovery.ErrLinkExpired):
-		return p.site.Go(w, r, "/r/"+r.PathValue("token")+"/old")
+		return p.site.Go(w, r, linkPath("/r/", r)+"/old")
 	case err != nil:
 		return fmt.Errorf("open a link: %w", err)
 	}
@@ -75,7 +81,7 @@ func (p *Portal) open(w http.ResponseWriter, r *http.Request) error {
 
 // old is the page for every link that does not work, whatever the reason.
 func (p *Portal) old(w http.ResponseWriter, r *http.Request) error {
-	return p.site.Show(w, r, web.Page{Template: "old", Body: "/r/" + r.PathValue("token")})
+	return p.site.Show(w, r, web.Page{Template: "old", Body: linkPath("/r/", r)})
 }
 
 // again mails a new link for one that was ours once; for any other it does nothing, and says the same.
@@ -144,7 +150,7 @@ func (p *Portal) question(w http.ResponseWriter, r *http.Request) error {
 	if e == nil {
 		return p.site.Show(w, r, web.Page{Template: "gone", Status: http.StatusNotFound})
 	}
-	return p.site.Show(w, r, web.Page{Template: "question", Body: questionBody{"/n/" + r.PathValue("token"), *e}})
+	return p.site.Show(w, r, web.Page{Template: "question", Body: questionBody{linkPath("/n/", r), *e}})
 }
 
 func (p *Portal) answer(w http.ResponseWriter, r *http.Request) error {
@@ -157,7 +163,7 @@ func (p *Portal) answer(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if e == nil {
-		return p.site.Go(w, r, "/n/"+r.PathValue("token"))
+		return p.site.Go(w, r, linkPath("/n/", r))
 	}
 	if f["answer"] != "yes" && f["answer"] != "no" {
 		return &web.Fault{Status: http.StatusBadRequest, Err: errors.New("an answer that is neither yes nor no")}
@@ -165,7 +171,7 @@ func (p *Portal) answer(w http.ResponseWriter, r *http.Request) error {
 	if err := p.c.Answer(r.Context(), finding, f["answer"] == "no"); err != nil {
 		return fmt.Errorf("take an owner's answer: %w", err)
 	}
-	return p.site.Go(w, r, "/n/"+r.PathValue("token")+"/"+f["answer"])
+	return p.site.Go(w, r, linkPath("/n/", r)+"/"+f["answer"])
 }
 
 // answered thanks. It says what an answer does, not that one was given: opening it changes nothing.

@@ -168,6 +168,19 @@ func (b *bench) requests() (all []string) {
 	return all
 }
 
+// A link's token is anybody's text: what breaks a header or leads to another host is a link that does not work, no failure of ours.
+func TestHostileLinksAreLinksThatDoNotWork(t *testing.T) {
+	b := newBench(t)
+	for _, token := range []string{"x%0D%0ASet-Cookie:%20a=b", "%5Cevil.example", "%2F%2Fevil.example", "x%3Fy", "%09"} {
+		for path, to := range map[string]string{"/r/": "/r/" + token + "/old", "/n/": "/n/" + token} {
+			r := b.browser("en").do("POST", path+token, url.Values{})
+			if at := r.Header().Get("Location"); r.Code != 303 || at != to {
+				t.Errorf("%s%s: %d, to %q", path, token, r.Code, at)
+			}
+		}
+	}
+}
+
 func TestEveryAccountGetsTheSameAnswer(t *testing.T) {
 	b := newBench(t)
 	b.portal.c.Ask = func(context.Context, auth.AccountID) error {
@@ -277,6 +290,10 @@ func TestHostileEventsStayText(t *testing.T) {
 	b.flow.view.Account.Account = auth.AccountID(`<b>x</b>`)
 	b.flow.view.Account.ReasonUser = map[string]string{"en": evil}
 	w := b.browser("en").enter().want("/why").lacks("<script", "alert(1)</s")
+	b.flow.view.Account.ReasonUser = nil // a rule's own text, its author's to mind
+	for _, at := range []string{"/why", "/n/" + token(b.keys, "f-9")} {
+		w.get(at).lacks("\u202e") // or the rest of the line would read backwards
+	}
 	w.get("/code").lacks("<b>x")
 	w.post("/code", "code", "123456").post("/password").want("/review").lacks("<script")
 	w.get("/n/" + token(b.keys, "f-9")).lacks("<script")

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"golang.org/x/text/language"
 	"golang.org/x/text/language/display"
@@ -189,7 +190,7 @@ func (s *Say) Country(code string) string {
 
 // Place is "Rotterdam, Netherlands", as exact as an owner may see (LOOK, "Don'ts"); "" when neither is known.
 func (s *Say) Place(city, country string) string {
-	name := s.Country(country)
+	name, city := s.Country(country), shown(city)
 	switch {
 	case city == "":
 		return name
@@ -197,6 +198,16 @@ func (s *Say) Place(city, country string) string {
 		return city
 	}
 	return s.T("web.place", "city", city, "country", name)
+}
+
+// shown is a foreign text without what can't be seen or turns around the direction of what can (S-16). The joiners stay: scripts need them.
+func shown(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\u200c' && r != '\u200d' && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp) {
+			return -1
+		}
+		return r
+	}, s)
 }
 
 // Device is what a user agent says of a device in words an owner knows: "A Windows computer with Chrome". Its own text is never shown: it is
