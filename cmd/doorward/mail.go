@@ -25,6 +25,7 @@ const mailShard = 1<<16 - 1
 // mailroom turns notices that are due into text, and takes them to their owners.
 type mailroom struct {
 	engine store.Engine
+	keys   *auth.Keys
 	writer *notice.Writer
 	send   notice.Send // nil: no mail server is configured, notices are published only
 	log    *slog.Logger
@@ -37,7 +38,10 @@ type dated struct {
 	At time.Time `json:"at"`
 }
 
-// letter is a row of the mail outbox.
+// sealLetter is what letters are sealed for in the outbox: they hold addresses in full, which a profile keeps sealed too, and links.
+const sealLetter = "letter"
+
+// letter is a row of the mail outbox: sealed, for the account that is the row's key.
 type letter struct {
 	Notice notice.Notice `json:"notice"`
 	To     []string      `json:"to"`
@@ -70,7 +74,8 @@ func (m *mailroom) queue(ctx context.Context, n notice.Notice, to []string) erro
 		return fmt.Errorf("encode a letter: %w", err)
 	}
 	sum := sha256.Sum256([]byte(n.ID))
-	pair, err := outbox.Pair(mailShard, uint64(max(m.now().UnixMilli(), 0)), binary.BigEndian.Uint32(sum[:]), outbox.Row{ID: n.ID, Topic: "mail", Value: value})
+	pair, err := outbox.Pair(mailShard, uint64(max(m.now().UnixMilli(), 0)), binary.BigEndian.Uint32(sum[:]), outbox.Row{ID: n.ID, Topic: "mail",
+		Key: []byte(n.Account), Value: m.keys.Seal(sealLetter, n.Account, value)})
 	if err != nil {
 		return err
 	}
@@ -117,11 +122,15 @@ func (m *mailroom) run(ctx context.Context) error {
 
 func (m *mailroom) deliver(ctx context.Context, rows []outbox.Row) error {
 	for _, r := range rows {
+		value, err := m.keys.Open(sealLetter, auth.AccountID(r.Key), r.Value)
+		if err != nil {
+			return fmt.Errorf("open a letter: %w", err)
+		}
 		var l letter
-		if err := json.Unmarshal(r.Value, &l); err != nil {
+		if err := json.Unmarshal(value, &l); err != nil {
 			return fmt.Errorf("decode a letter: %w", err)
 		}
-		err := m.send(ctx, l.Notice, l.To)
+		err = m.send(ctx, l.Notice, l.To)
 		if notice.ForGood(err) {
 			m.log.Error("the mail server refuses a notice for good", "notice", l.Notice.ID, "problem", err)
 			continue

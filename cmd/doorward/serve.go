@@ -227,7 +227,7 @@ func (s *service) openMail(send notice.Send) error {
 	if send == nil {
 		s.log.Warn("no mail server is configured (smtp.address): notices are published to their topic, and nobody is mailed")
 	}
-	s.mail = &mailroom{engine: s.db, writer: w, send: send, log: s.log, now: s.now, wakes: make(chan struct{}, 1)}
+	s.mail = &mailroom{engine: s.db, keys: s.keys, writer: w, send: send, log: s.log, now: s.now, wakes: make(chan struct{}, 1)}
 	return nil
 }
 
