@@ -44,9 +44,9 @@ func dlqCommand(t *terminal) *cobra.Command {
 			return nil
 		},
 	}
-	one := func(use, short, name string, done func(io.Writer, *detect.Dead)) *cobra.Command {
+	one := func(use, short, long, name string, done func(io.Writer, *detect.Dead)) *cobra.Command {
 		return &cobra.Command{
-			Use: use, Short: short, Args: cobra.ExactArgs(1),
+			Use: use, Short: short, Long: long, Args: cobra.ExactArgs(1),
 			RunE: func(c *cobra.Command, args []string) error {
 				cfg, err := loadConfig(c, os.LookupEnv)
 				if err != nil {
@@ -60,15 +60,16 @@ func dlqCommand(t *terminal) *cobra.Command {
 			},
 		}
 	}
-	c.AddCommand(list, one("show ID", "Show one with its bytes", "dlq.show", func(w io.Writer, d *detect.Dead) {
+	c.AddCommand(list, one("show ID", "Show one with its bytes", "", "dlq.show", func(w io.Writer, d *detect.Dead) {
 		table(w, []string{"id", d.ID}, []string{"at", d.At.Format(time.RFC3339)}, []string{"from", fmt.Sprintf("%s/%d@%d", d.Topic, d.Partition, d.Offset)},
 			[]string{"problem", d.Problem}, []string{"bytes", strconv.Itoa(d.Size)}, []string{"key", string(d.Key)})
 		fmt.Fprintln(w, printable(string(d.Value)))
-	}), one("replay ID", "Write one to its topic again, at the end of the partition it came from", "dlq.replay", func(w io.Writer, d *detect.Dead) {
-		fmt.Fprintf(w, "%s was written to %s, partition %d, again\n", d.ID, d.Topic, d.Partition)
-	}))
+	}), one("replay ID", "Write one to its topic again, at the end of the partition it came from",
+		"Writes a record with its key, headers and bytes to its topic again, at the end of the partition it came from. That helps when what was wrong lay\nhere, for instance a limit of an older version. A record that is wrong in itself comes back as another dead letter: mend its producer.", "dlq.replay", func(w io.Writer, d *detect.Dead) {
+			fmt.Fprintf(w, "%s was written to %s, partition %d, again\n", d.ID, d.Topic, d.Partition)
+		}))
 	for _, sub := range c.Commands() {
-		sub.Flags().String("store", "", "directory of the store")
+		sub.Flags().String("store", "", "directory of the store (default doorward-data)")
 	}
 	return c
 }

@@ -58,9 +58,9 @@ func explainCommand(t *terminal) *cobra.Command {
 		Long: `Shows one event along its path: event, facts, findings, verdict, consequence, journal. EVENT is the event's id, or "SOURCE ID" where ids
 of several sources meet.
 
-With --file the events of a file are replayed up to it, so that everything is known. Without, the account's history in the store is
-replayed: what other accounts did at the time is not in it, so windows across accounts show what the finding's evidence kept, or that it
-is not known.`,
+With --file the events of a file are replayed up to it, so that everything is known. Without, the running service answers: findings, verdict and
+consequence as they are stored and journaled, and each rule's conditions from a replay of the account's history. What other accounts did at
+the time is not in that; the findings' evidence has it, and the end says what can't be known.`,
 		Example: "  doorward explain t-9 --file events.ndjson\n  doorward explain \"/wallet/ledger t-9\" --store /var/lib/doorward",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -81,7 +81,7 @@ is not known.`,
 		},
 	}
 	c.Flags().StringVar(&file, "file", "", "NDJSON file to replay up to the event")
-	c.Flags().String("store", "", "directory of the store")
+	c.Flags().String("store", "", "directory of the store (default doorward-data)")
 	c.Flags().String("rules", "", "directory of rules (default: the built-in ones)")
 	return c
 }

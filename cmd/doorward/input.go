@@ -25,15 +25,24 @@ type line struct {
 // maxLine is the longest line that is read: the largest event and its line end.
 const maxLine = 1 << 20
 
+// job is a batch of lines on its way through a worker; done is closed when all of it is decoded.
+type job struct {
+	lines []line
+	done  chan struct{}
+}
+
+func (j *job) decode() {
+	for i := range j.lines {
+		j.lines[i].event, j.lines[i].poison = event.DecodeLine(j.lines[i].raw)
+	}
+	close(j.done)
+}
+
 // readEvents decodes the events of NDJSON files (gzip too, "-" is standard input) in batches by several workers and calls take for each
 // line in the order of the input, whatever the batches and workers. Empty lines are skipped.
 func readEvents(ctx context.Context, t *terminal, files []string, batch, workers int, what string, take func(*line) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	type job struct {
-		lines []line
-		done  chan struct{}
-	}
 	jobs := make(chan *job, workers)
 	ordered := make(chan *job, 2*workers)
 	var readErr error
@@ -41,17 +50,14 @@ func readEvents(ctx context.Context, t *terminal, files []string, batch, workers
 	for range workers {
 		wg.Go(func() {
 			for j := range jobs {
-				for i := range j.lines {
-					j.lines[i].event, j.lines[i].poison = event.DecodeLine(j.lines[i].raw)
-				}
-				close(j.done)
+				j.decode()
 			}
 		})
 	}
 	wg.Go(func() {
 		defer close(jobs)
 		defer close(ordered)
-		send := func(lines []line) bool {
+		readErr = readLines(ctx, t, files, batch, what, func(lines []line) bool {
 			j := &job{lines, make(chan struct{})}
 			for _, to := range []chan *job{jobs, ordered} {
 				select {
@@ -61,39 +67,9 @@ func readEvents(ctx context.Context, t *terminal, files []string, batch, workers
 				}
 			}
 			return true
-		}
-		readErr = readLines(ctx, t, files, batch, what, send)
+		})
 	})
-	err := func() error {
-		for {
-			var j *job
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case next, more := <-ordered:
-				if !more {
-					return nil
-				}
-				j = next
-			}
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-j.done:
-			}
-			for i := range j.lines {
-				if err := take(&j.lines[i]); err != nil {
-					return err
-				}
-			}
-		}
-	}()
-	if ctx.Err() != nil { // interrupted: whoever reads standard input may wait for ever, and nobody waits for it
-		if err == nil {
-			err = ctx.Err()
-		}
-		return err
-	}
+	err := takeInOrder(ctx, ordered, take)
 	cancel()
 	for range ordered {
 	}
@@ -102,6 +78,23 @@ func readEvents(ctx context.Context, t *terminal, files []string, batch, workers
 		err = readErr
 	}
 	return err
+}
+
+// takeInOrder calls take for each line of the jobs, each as soon as it and all before it are decoded.
+func takeInOrder(ctx context.Context, ordered <-chan *job, take func(*line) error) error {
+	for j := range ordered {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-j.done:
+		}
+		for i := range j.lines {
+			if err := take(&j.lines[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // readLines cuts files into batches of lines.

@@ -109,7 +109,7 @@ func replay(ctx context.Context, t *terminal, cfg *Config, f replayFlags, files 
 	t.say("%d events, %d findings in %.1f s (%.0f events/s)", events, findings, took.Seconds(), float64(events)/took.Seconds())
 	printByRule(t, r.Counts().ByRule)
 	if bad > 0 {
-		return fail(exitFailure, "%d lines could not be read as events; each is named above", bad)
+		return fail(exitFailure, "%s could not be read as events; each is named above", several(int(bad), "line"))
 	}
 	return nil
 }

@@ -112,27 +112,26 @@ func rulesListCommand(t *terminal) *cobra.Command {
 	return c
 }
 
-// dirArgument is the directory a command was given, or the one of the settings.
-func dirArgument(c *cobra.Command, args []string) (string, error) {
+// rulesArgument is the directory of rules a command was given, or the one of the settings.
+func rulesArgument(c *cobra.Command, args []string) (fs.FS, error) {
 	if len(args) == 1 {
-		return args[0], nil
+		return rulesFS(args[0])
 	}
 	cfg, err := loadConfig(c, os.LookupEnv)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	return cfg.Rules, nil
+	return rulesFS(cfg.Rules)
 }
 
 func rulesCheckCommand(t *terminal) *cobra.Command {
 	return &cobra.Command{
 		Use: "check [DIR]", Short: "Check rules: every mistake with its place and a suggestion", Args: cobra.MaximumNArgs(1),
+		Long: `Checks the rules (*.yaml) in DIR, else those of the setting rules, else the built-in ones. A mistake is a line FILE:LINE:COLUMN: what is wrong
+(what was probably meant); it ends with 3. Warnings, as of a sentence that owners would get in English only, go to stderr and fail nothing.`,
+		Example: "  doorward rules check my-rules",
 		RunE: func(c *cobra.Command, args []string) error {
-			dir, err := dirArgument(c, args)
-			if err != nil {
-				return err
-			}
-			fsys, err := rulesFS(dir)
+			fsys, err := rulesArgument(c, args)
 			if err != nil {
 				return err
 			}
@@ -155,7 +154,7 @@ func rulesCheckCommand(t *terminal) *cobra.Command {
 				}
 			}
 			if len(mistakes) > 0 {
-				return &exit{exitRules, fmt.Errorf("%d mistakes", len(mistakes))}
+				return &exit{exitRules, errors.New(several(len(mistakes), "mistake"))}
 			}
 			set, err := rules.Load(fsys)
 			if err != nil {
@@ -170,12 +169,19 @@ func rulesCheckCommand(t *terminal) *cobra.Command {
 func rulesTestCommand(t *terminal) *cobra.Command {
 	return &cobra.Command{
 		Use: "test [DIR]", Short: "Run the scenarios (*.txtar) beside the rules; time is data, nothing waits", Args: cobra.MaximumNArgs(1),
+		Long: `Plays every scenario (*.txtar) in DIR, else of the setting rules, else of the built-in ones, on the rules beside it. It says what happens when,
+and which findings and states must follow:
+
+  -- events --
+  +0s  repeat 5 every 10s  login.failed account=anna device=d1 reason=bad_password
+  -- want --
+  +40s login.guessing anna challenge
+  state anna challenged
+
+Where it does not, lines with - are wanted and missing, lines with + came and are not wanted, and it ends with 3.`,
+		Example: "  doorward rules test my-rules",
 		RunE: func(c *cobra.Command, args []string) error {
-			dir, err := dirArgument(c, args)
-			if err != nil {
-				return err
-			}
-			fsys, err := rulesFS(dir)
+			fsys, err := rulesArgument(c, args)
 			if err != nil {
 				return err
 			}

@@ -41,7 +41,7 @@ API and metrics. The store must exist (` + "`doorward init`" + `). Logs are JSON
 			return errors.Join(err, s.close())
 		},
 	}
-	c.Flags().String("store", "", "directory of the store")
+	c.Flags().String("store", "", "directory of the store (default doorward-data)")
 	c.Flags().String("brokers", "", "HOST:PORT, several with commas")
 	return c
 }

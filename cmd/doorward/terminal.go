@@ -115,3 +115,11 @@ func (p *progress) end() {
 		p.bar.Finish()
 	}
 }
+
+// several is a number of things in words: 1 line, 2 lines.
+func several(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}

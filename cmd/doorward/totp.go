@@ -29,7 +29,10 @@ func totpCommand(t *terminal) *cobra.Command {
 	c := &cobra.Command{Use: "totp", Short: "Enrol an owner's authenticator app"}
 	var code string
 	enroll := &cobra.Command{
-		Use: "enroll ID", Short: "Make a secret and recovery codes for an account; it counts when one code has confirmed it",
+		Use: "enroll ID", Short: "Make a secret and recovery codes for an account; they count when one code has confirmed it",
+		Long: `Makes a secret for an authenticator app, and ten recovery codes, and shows both this once. They count when a code from the app has confirmed
+them with --confirm; until then the account keeps the app and the codes that it has. A platform that has the secret already gives it by
+PUT /v1/accounts/{id} instead.`,
 		Example: "  doorward totp enroll acct-42\n  doorward totp enroll acct-42 --confirm 123456", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			cfg, err := loadConfig(c, os.LookupEnv)
@@ -46,7 +49,7 @@ func totpCommand(t *terminal) *cobra.Command {
 			}
 			return t.print(e, func(w io.Writer) {
 				if e.Confirmed {
-					fmt.Fprintln(w, "The authenticator app is confirmed and counts from now on.")
+					fmt.Fprintln(w, "The authenticator app is confirmed; it and its recovery codes count from now on.")
 					return
 				}
 				fmt.Fprintf(w, "%s\nkey  %s\n\nConfirm it with a code from the app: doorward totp enroll %s --confirm CODE\n\nRecovery codes, each works once, shown only now:\n", e.URI, e.Key, printable(args[0]))
@@ -57,7 +60,7 @@ func totpCommand(t *terminal) *cobra.Command {
 		},
 	}
 	enroll.Flags().StringVar(&code, "confirm", "", "the code that the app shows now")
-	enroll.Flags().String("store", "", "directory of the store")
+	enroll.Flags().String("store", "", "directory of the store (default doorward-data)")
 	c.AddCommand(enroll)
 	return c
 }
@@ -71,7 +74,7 @@ func totpEnroll(ctx context.Context, s *service, in totpRequest) (enrolment, err
 	if err != nil {
 		return enrolment{}, err
 	}
-	codes, err := s.codes.Issue(ctx, id)
+	codes, err := s.codes.Offer(ctx, id)
 	if err != nil {
 		return enrolment{}, err
 	}
@@ -89,6 +92,10 @@ func totpConfirm(ctx context.Context, s *service, in totpRequest) (enrolment, er
 	}
 	if r.Reason != totp.Accepted {
 		return enrolment{}, fmt.Errorf("the code was not accepted (%s): wait for the next one in the app", r.Reason)
+	}
+	// A crash here leaves the codes from before in force; enrolling again gives new ones.
+	if err := s.codes.Keep(ctx, id); err != nil {
+		return enrolment{}, fmt.Errorf("the app is confirmed, its recovery codes are not: enroll once more: %w", err)
 	}
 	return enrolment{Confirmed: true}, nil
 }
