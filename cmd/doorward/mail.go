@@ -103,7 +103,7 @@ func (m *mailroom) run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("claim the mail outbox: %w", err)
 	}
-	relay, err := outbox.NewRelay(outbox.Config{Engine: m.engine, Shard: mailShard, Epoch: epoch, Publish: m.deliver, Log: m.log})
+	relay, err := outbox.NewRelay(outbox.Config{Engine: m.engine, Shard: mailShard, Epoch: epoch, Publish: m.deliver, Log: m.log, Anyhow: true})
 	if err != nil {
 		return err
 	}

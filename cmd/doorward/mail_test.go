@@ -67,3 +67,37 @@ func TestLettersAreSealed(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Many put letters into the outbox, each by its own look at the clock: one that comes to lie before another that has been sent goes out too.
+func TestLettersOfAnEarlierMoment(t *testing.T) {
+	keys, err := auth.NewKeys(bytes.Repeat([]byte{7}, auth.MasterSize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+	defer stop()
+	arrived := make(chan string, 1)
+	at := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
+	m := &mailroom{engine: storetest.Open(t), keys: keys, log: slog.New(slog.DiscardHandler), now: func() time.Time { return at }, wakes: make(chan struct{}, 1),
+		send: func(_ context.Context, n notice.Notice, _ []string) error { arrived <- n.ID; return nil }}
+	done := make(chan error, 1)
+	go func() { done <- m.run(ctx) }()
+	for _, id := range []string{"n-1", "n-2", "n-3"} {
+		if err := m.queue(ctx, notice.Notice{ID: id, Account: "acct-42"}, []string{"wei@example.com"}); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case got := <-arrived:
+			if got != id {
+				t.Errorf("%s arrived, not %s", got, id)
+			}
+		case <-ctx.Done():
+			t.Fatalf("%s did not arrive", id)
+		}
+		at = at.Add(-time.Millisecond)
+	}
+	stop()
+	if err := <-done; err != nil && ctx.Err() == nil {
+		t.Error(err)
+	}
+}

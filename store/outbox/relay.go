@@ -52,6 +52,9 @@ type Config struct {
 	Log     *slog.Logger // nil: slog.Default()
 	// Pause bounds the wait after a failure, which doubles each time; zero values are 100 ms and 30 s.
 	Pause struct{ Least, Most time.Duration }
+	// Anyhow says that rows may be written before ones that were published already: many write them, by their clocks. Each look then begins
+	// at the start; without it such a row would wait for the next process.
+	Anyhow bool
 	// Idle is how long to wait for Wake before looking anyway; zero is 1 s.
 	Idle time.Duration
 }
@@ -158,9 +161,11 @@ func (r *Relay) step(ctx context.Context) (int, error) {
 	if err := r.commit(ctx, keys); err != nil {
 		return 0, err
 	}
-	// Rows are written in the order of their keys, by one shard: nothing will come before this. Starting here saves reading over the
+	// Rows of a shard are written in the order of their keys, by itself: nothing will come before this. Starting here saves reading over the
 	// marks that deleted keys leave in the database.
-	r.next = append(keys[len(keys)-1], 0)
+	if !r.cfg.Anyhow {
+		r.next = append(keys[len(keys)-1], 0)
+	}
 	return len(rows), nil
 }
 
