@@ -21,13 +21,13 @@ func (v *Evaluator) Apply(act auth.Act) error {
 		return err
 	}
 	after, refused := before, ""
-	switch act.Kind {
-	case auth.ActCaseClose, auth.ActCaseNote:
-		after, refused, err = v.applyToCase(act, before)
-	case auth.ActTrust:
-		v.memory.Learn(act.Account, "device", act.Device, act.At, v.sequence)
+	switch {
+	case before.Home != v.config.Shard: // its first event came elsewhere after the act was put in: only its home writes its record
+		refused = auth.RefusedUnknown
+	case act.Saw != 0 && act.Saw != before.Version:
+		refused = auth.RefusedVersion
 	default:
-		after, refused = before.Do(act, v.sequence, v.config.Probation)
+		after, refused, err = v.do(act, before)
 	}
 	if err != nil {
 		return err
@@ -44,6 +44,19 @@ func (v *Evaluator) Apply(act auth.Act) error {
 	v.journal(act.At, act.By, before, after, act.ID)
 	v.owed.outcomes = append(v.owed.outcomes, actOutcome{act.ID, auth.Outcome{At: act.At, Applied: true, Shard: v.config.Shard, Sequence: v.sequence, Record: after.Record()}})
 	return nil
+}
+
+// do is the act itself: the account as it is then, or why it can't be.
+func (v *Evaluator) do(act auth.Act, before auth.Account) (after auth.Account, refused string, err error) {
+	switch act.Kind {
+	case auth.ActCaseClose, auth.ActCaseNote:
+		return v.applyToCase(act, before)
+	case auth.ActTrust:
+		v.memory.Learn(act.Account, "device", act.Device, act.At, v.sequence)
+		return before, "", nil
+	}
+	after, refused = before.Do(act, v.sequence, v.config.Probation)
+	return after, refused, nil
 }
 
 // refuse tells an act's maker, and the journal, why nothing happened.

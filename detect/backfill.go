@@ -37,6 +37,7 @@ func (s *Shard) Backfill(ctx context.Context, e *event.Event) error {
 		after.Sequence = v.sequence
 		v.settle(a, after)
 	}
+	s.weigh()
 	if s.taken.bytes += s.checkpoint.recordBytes; s.taken.bytes < maxBatchBytes {
 		return nil
 	}

@@ -51,7 +51,10 @@ func (s *Shard) committed() {
 	positions := append([]Position(nil), s.progress.Positions...)
 	counts := v.counts.clone()
 	s.say(func(st *Status) {
-		st.Sequence, st.Positions, st.Arrival, st.Counts, st.Problem = v.sequence, positions, v.memory.Clock(), counts, ""
+		st.Sequence, st.Positions, st.Arrival, st.Counts = v.sequence, positions, v.memory.Clock(), counts
+		if st.Problem != problemFull { // acts are applied meanwhile
+			st.Problem = ""
+		}
 		st.Commits++
 	})
 	s.relay.Wake()

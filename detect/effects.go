@@ -6,6 +6,7 @@ import (
 	"doorward/auth"
 	"doorward/auth/notice"
 	"doorward/detect/cases"
+	"doorward/rules/window"
 	"doorward/store"
 	"doorward/store/journal"
 	"doorward/store/outbox"
@@ -118,10 +119,14 @@ func (v *Evaluator) count(before, after auth.Account) {
 // noticeEvery is how often an owner is told of the same cause at most (DESIGN, "Running it").
 const noticeEvery = time.Hour
 
+// lateNotice is how far behind the newest notice of the same cause an event may be and still be told of no more: as far as it counts as late
+// (EVENTS.md). Else events that come in reverse would each bring a notice.
+const lateNotice = window.LateLimit
+
 // tell owes the owner a notice, once an hour per cause by event time; after is changed to remember it.
 func (v *Evaluator) tell(after *auth.Account, due notice.Due) {
 	cause := string(due.Kind) + " " + due.Reason.Code
-	if last, told := after.Noticed[cause]; told && due.At.Sub(last) < noticeEvery && !due.At.Before(last) {
+	if last, told := after.Noticed[cause]; told && due.At.Sub(last) < noticeEvery && last.Sub(due.At) < lateNotice {
 		return
 	}
 	noticed := map[string]time.Time{cause: due.At}

@@ -23,6 +23,8 @@ type EvaluatorConfig struct {
 	Probation time.Duration                // how long probation lasts after a recovery; 0: 72 h
 	Accounts  func(ids []auth.AccountID) ([]*auth.Account, error)
 	Cases     func(id string) (cases.Case, bool, error)
+
+	repeats int // identities remembered; 0: repeatsKept, which is the contract's
 }
 
 // Evaluator is one shard's memory and what it makes of events and acts: no clock, no randomness, no goroutine; its only input beside
@@ -48,6 +50,9 @@ func NewEvaluator(c EvaluatorConfig) *Evaluator {
 	if c.Budget == 0 {
 		c.Budget = 1_000_000
 	}
+	if c.repeats == 0 {
+		c.repeats = repeatsKept
+	}
 	if c.Probation == 0 {
 		c.Probation = 72 * time.Hour
 	}
@@ -62,7 +67,7 @@ func NewEvaluator(c EvaluatorConfig) *Evaluator {
 // forget empties the memory: it is loaded again, or the store is new.
 func (v *Evaluator) forget() {
 	v.memory = window.NewMemory(v.config.Rules.Layout(), v.config.HashKey, v.config.Shard, v.config.Budget, v.config.Board)
-	v.seen = newSeen(v.config.HashKey)
+	v.seen = newSeen(v.config.HashKey, v.config.repeats)
 	v.sequence = 0
 	v.accounts.forget()
 	v.owed = effects{}

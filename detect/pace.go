@@ -5,6 +5,8 @@ import (
 	"math"
 	"sync"
 	"time"
+
+	"doorward/rules/window"
 )
 
 // paceSpan is how far shards may be from one another while they catch up, in seconds. The windows across accounts can be read as of
@@ -22,6 +24,7 @@ type Pace struct {
 type paceShard struct {
 	busy   bool    // inside a batch
 	asOf   []int64 // busy: as of which slice each shard is read
+	limit  int64   // busy: the newest arrival that this batch may take in
 	clock  int64   // second of the newest arrival that was taken in
 	closed int64   // last closed slice that is committed; noSlice: none
 }
@@ -61,14 +64,19 @@ func (p *Pace) enter(ctx context.Context, shard int, t time.Time, closed int64) 
 		s.asOf[i] = p.shards[i].closed
 	}
 	s.clock = max(s.clock, t.Unix())
+	s.limit = closed + paceSpan
+	if closed == noSlice || t.Unix()-closed-1 > window.Ahead/2 { // a jump, which counts as one slice (rules/window)
+		s.limit = t.Unix() + paceSpan - 1
+	}
 	return nil
 }
 
-// may reports whether the shard may take in a record that arrived at t within its batch.
+// may reports whether the shard may take in a record that arrived at t within its batch, or, between batches, close its slices up to t.
+// One batch is no longer than paceSpan: who enters in the middle of it reads this shard as of its last commit.
 func (p *Pace) may(shard int, t time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.clear(shard, t.Unix()) {
+	if s := &p.shards[shard]; s.busy && t.Unix() > s.limit || !p.clear(shard, t.Unix()) {
 		return false
 	}
 	p.shards[shard].clock = max(p.shards[shard].clock, t.Unix())

@@ -106,7 +106,7 @@ func unixOf(t time.Time) int64 {
 // restore reads pages and deltas into the empty memory.
 func (s *Shard) restore(ctx context.Context) error {
 	v := s.evaluator
-	r := restoring{shard: s, ctx: ctx, layouts: map[string]*window.Layout{}}
+	r := restoring{shard: s, ctx: ctx, layouts: map[string]*window.Layout{}, seen: seenLoad{kept: v.seen.kept}}
 	pages := store.Key(store.KindCheckpoint, store.Shard(s.n), s.progress.Checkpoint)
 	deltas := store.Key(store.KindDelta, store.Shard(s.n))
 	for _, part := range []struct{ from, to []byte }{
@@ -256,7 +256,7 @@ func (s *Shard) prepare(ctx context.Context) error {
 			had[old.Spec(slot).Text()] = true
 		}
 		for slot := range l.Len() {
-			if text := l.Spec(slot).Text(); !had[text] && known[text].IsZero() {
+			if text := l.Spec(slot).Text(); !had[text] { // one that comes back has missed what came meanwhile
 				known[text] = s.progress.Clock
 			}
 		}

@@ -15,13 +15,16 @@ const repeatsKept = 1 << 20
 // taken for a repeat with a chance of one in 2^44, and nobody without the key can make one.
 type seen struct {
 	key   [16]byte
-	ring  []uint64 // identity number n is at n % repeatsKept; grows up to that
+	kept  uint64
+	ring  []uint64 // identity number n is at n % kept; grows up to that
 	index map[uint64]struct{}
 	count uint64 // identities added since the beginning
 	fresh []uint64
 }
 
-func newSeen(key [16]byte) *seen { return &seen{key: key, index: map[uint64]struct{}{}} }
+func newSeen(key [16]byte, kept int) *seen {
+	return &seen{key: key, kept: uint64(kept), index: map[uint64]struct{}{}}
+}
 
 // hash is the keyed hash of an event's identity.
 func (s *seen) hash(e *event.Event) uint64 {
@@ -45,7 +48,7 @@ func (s *seen) add(h uint64) (repeat bool) {
 }
 
 func (s *seen) put(h uint64) {
-	at := int(s.count % repeatsKept)
+	at := int(s.count % s.kept)
 	if at == len(s.ring) {
 		s.ring = append(s.ring, h)
 	} else {
@@ -76,7 +79,7 @@ func (s *seen) page(from uint64) (page []byte, next uint64, more bool) {
 	next = min(from+seenPage, s.count)
 	hashes := make([]uint64, 0, next-from)
 	for n := from; n < next; n++ {
-		hashes = append(hashes, s.ring[n%repeatsKept])
+		hashes = append(hashes, s.ring[n%s.kept])
 	}
 	return encodeSeen(nil, from, hashes), next, next < s.count
 }
@@ -92,6 +95,7 @@ func encodeSeen(dst []byte, first uint64, hashes []uint64) []byte {
 
 // seenLoad gathers pages and deltas, in any order, into what a seen held.
 type seenLoad struct {
+	kept    uint64
 	numbers []uint64 // the number of the identity in each slot, plus one
 	hashes  []uint64
 	count   uint64
@@ -104,7 +108,7 @@ func (l *seenLoad) take(b []byte) error {
 	first := binary.BigEndian.Uint64(b)
 	for i := 12; i < len(b); i += 8 {
 		n := first + uint64(i-12)/8
-		at := int(n % repeatsKept)
+		at := int(n % l.kept)
 		for at >= len(l.numbers) {
 			l.numbers, l.hashes = append(l.numbers, 0), append(l.hashes, 0)
 		}
@@ -116,21 +120,21 @@ func (l *seenLoad) take(b []byte) error {
 	return nil
 }
 
-// into fills s with the last repeatsKept identities, oldest first.
+// into fills s with the last identities, oldest first.
 func (l *seenLoad) into(s *seen) {
-	*s = *newSeen(s.key)
+	*s = *newSeen(s.key, int(l.kept))
 	start := uint64(0)
-	if l.count > repeatsKept {
-		start = l.count - repeatsKept
+	if l.count > l.kept {
+		start = l.count - l.kept
 	}
 	s.count = start
 	s.ring = make([]uint64, 0, len(l.hashes))
 	if start > 0 {
-		s.ring = s.ring[:repeatsKept:repeatsKept]
+		s.ring = s.ring[:l.kept:l.kept]
 	}
 	for n := start; n < l.count; n++ {
-		h := l.hashes[n%repeatsKept]
-		if at := int(n % repeatsKept); at < len(s.ring) {
+		h := l.hashes[n%l.kept]
+		if at := int(n % l.kept); at < len(s.ring) {
 			s.ring[at] = h
 		} else {
 			s.ring = append(s.ring, h)

@@ -150,42 +150,6 @@ func (s *Shard) Run(ctx context.Context) error {
 	}
 }
 
-// publishing runs serve with the relay beside it, under the epoch of this load: what an earlier load owes is published by this one.
-func (s *Shard) publishing(ctx context.Context, serve func(context.Context) error) error {
-	waiting, err := outbox.Backlog(ctx, s.config.Store, s.n, maxOwed)
-	if err != nil {
-		return err
-	}
-	s.owed.Store(int64(waiting))
-	ctx, stop := context.WithCancelCause(ctx)
-	ended := make(chan struct{})
-	go func() { // ends with serve
-		defer close(ended)
-		if err := s.relay.Run(ctx); err != nil {
-			stop(err)
-		}
-	}()
-	err = serve(ctx)
-	if cause := context.Cause(ctx); err == nil && errors.Is(cause, store.ErrFenced) {
-		err = cause
-	}
-	stop(nil)
-	<-ended
-	return err
-}
-
-func (s *Shard) publish(ctx context.Context, rows []outbox.Row) error {
-	if err := s.config.Publish(ctx, rows); err != nil {
-		return err
-	}
-	s.owed.Add(-int64(len(rows)))
-	return nil
-}
-
-// maxOwed is how many rows of the outbox may wait before a shard takes in no more records: what can't be published is not lost, and must
-// not fill the disk either. Acts are still applied.
-const maxOwed = 100_000
-
 const (
 	reloadPause    = 100 * time.Millisecond
 	maxReloadPause = 5 * time.Second
@@ -197,12 +161,16 @@ func (s *Shard) serve(ctx context.Context) error {
 	tick := time.NewTicker(idleAfter)
 	defer tick.Stop()
 	s.Wake() // acts may have waited for us
+	full := false
 	for {
 		var err error
 		feed := s.feed
-		if s.owed.Load() >= maxOwed {
+		if now := s.owed.Load() >= maxOwed; now != full {
+			full = now
+			s.sayFull(full)
+		}
+		if full {
 			feed = nil
-			s.say(func(st *Status) { st.Problem = "the outbox is full: records can't be published" })
 		}
 		select {
 		case <-ctx.Done():

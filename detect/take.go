@@ -2,9 +2,7 @@ package detect
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"strconv"
 	"time"
 
 	"doorward/auth"
@@ -25,8 +23,9 @@ type taken struct {
 	Rules   string    `json:"rules,omitempty"`   // another rule set from here on
 	At      time.Time `json:"at,omitzero"`       // the shard's clock, by which old lines are swept
 
-	bytes int                // of what the batch will write, roughly
-	last  map[string]*Record // of each topic, whose fingerprint the position gets
+	bytes   int                // of what the batch will write, roughly
+	weighed weighed            // what of it is in bytes
+	last    map[string]*Record // of each topic, whose fingerprint the position gets
 }
 
 // span is a run of offsets of one topic, both ends included.
@@ -55,6 +54,7 @@ func (s *Shard) take(ctx context.Context, records []Record) error {
 			if err := s.takeOne(&items[n]); err != nil {
 				return err
 			}
+			s.weigh()
 			n++
 		}
 		newest := items[n-1].record.Time
@@ -107,6 +107,7 @@ func (s *Shard) decode(records []Record) ([]item, error) {
 // begin starts a batch: the windows across accounts read the other shards as of what they have closed by now.
 func (s *Shard) begin() {
 	s.taken = taken{First: s.evaluator.sequence + 1, AsOf: s.config.Pace.asOf(s.n), last: map[string]*Record{}}
+	s.taken.weighed.evicted = s.evaluator.memory.Evicted()
 	s.evaluator.memory.Read(s.taken.AsOf)
 }
 
@@ -136,6 +137,7 @@ func (s *Shard) takeOne(it *item) error {
 			s.evaluator.owed.decisions = append(s.evaluator.owed.decisions, storedDecision{it.event.Time, d})
 		}
 		s.evaluator.owed.answers = append(s.evaluator.owed.answers, d)
+		s.taken.bytes += 4096
 	}
 	s.taken.bytes += s.checkpoint.recordBytes + 4096*len(h.Findings)
 	return nil
@@ -164,54 +166,6 @@ func (s *Shard) position(topic string) *Position {
 	return &s.progress.Positions[len(s.progress.Positions)-1]
 }
 
-// Dead is a record that could not be taken, as `doorward dlq` shows it (store.KindDead).
-type Dead struct {
-	ID        string          `json:"id"`
-	At        time.Time       `json:"at"`
-	Code      event.Code      `json:"code"`
-	Problem   string          `json:"problem"`
-	Topic     string          `json:"topic"`
-	Partition int             `json:"partition"`
-	Offset    int64           `json:"offset"`
-	Size      int             `json:"size"` // bytes of the value as it came
-	Key       []byte          `json:"key,omitempty"`
-	Value     []byte          `json:"value,omitempty"` // at most MaxDeadValue bytes of it
-	Headers   []outbox.Header `json:"headers,omitempty"`
-	Replayed  *time.Time      `json:"replayed,omitempty"`
-}
-
-// MaxDeadValue is how many bytes of a record that could not be taken are kept.
-const MaxDeadValue = 256 << 10
-
-// bury puts a record into the dead-letter topic and into the store, in the same commit as its offset: nothing is dropped.
-func (s *Shard) bury(it *item) error {
-	r := it.record
-	s.evaluator.counts.Dead++
-	s.evaluator.sequence++
-	id := CauseID("dead", r.Topic, strconv.Itoa(r.Partition), strconv.FormatInt(r.Offset, 10))
-	m := s.config.DeadLetter(*r, string(it.poison.Code), it.poison.Error())
-	row := outbox.Row{ID: id, Topic: m.Topic, Partition: m.Partition, Key: m.Key, Value: m.Value}
-	for _, h := range m.Headers {
-		row.Headers = append(row.Headers, outbox.Header(h))
-	}
-	d := Dead{ID: id, At: r.Time, Code: it.poison.Code, Problem: it.poison.Error(), Topic: r.Topic, Partition: r.Partition, Offset: r.Offset,
-		Size: len(r.Value), Key: r.Key, Value: r.Value[:min(len(r.Value), MaxDeadValue)]}
-	for _, h := range r.Headers {
-		if len(h.Value) <= 4096 && len(d.Headers) < 32 {
-			d.Headers = append(d.Headers, outbox.Header(h))
-		}
-	}
-	b, err := json.Marshal(d)
-	if err != nil {
-		return fmt.Errorf("encode a dead letter: %w", err)
-	}
-	key := store.Key(store.KindDead, uint64(max(r.Time.UnixMilli(), 0)), id)
-	s.evaluator.owed.put = append(s.evaluator.owed.put, store.Pair{Key: key, Value: b})
-	s.evaluator.owed.rows = append(s.evaluator.owed.rows, row)
-	s.taken.bytes += 2*len(m.Value) + 2*len(b)
-	return nil
-}
-
 // applyInbox applies the acts that wait, in order.
 func (s *Shard) applyInbox(ctx context.Context) error {
 	for {
@@ -221,6 +175,9 @@ func (s *Shard) applyInbox(ctx context.Context) error {
 		}
 		s.begin()
 		for _, l := range lines {
+			if s.taken.bytes >= maxBatchBytes {
+				break // the others are read again, for the next batch
+			}
 			act, err := auth.DecodeAct(l.Value)
 			if err != nil { // the desk wrote it: a damaged line is damage of the store
 				return fmt.Errorf("read act %d of the inbox: %w", l.Position, err)
@@ -228,6 +185,8 @@ func (s *Shard) applyInbox(ctx context.Context) error {
 			if err := s.evaluator.Apply(act); err != nil {
 				return err
 			}
+			s.weigh()
+			s.taken.bytes += s.checkpoint.recordBytes
 			s.taken.Acts = append(s.taken.Acts, l.Position)
 			s.progress.Inbox = l.Position
 		}
@@ -247,7 +206,7 @@ func (s *Shard) idle(ctx context.Context) error {
 	}
 	to := s.config.Pace.newest()
 	// only a shard that has read all there is may close slices by the others' clocks: what it has yet to read belongs into its own
-	behind := s.quiet.Load() && to.Unix() > s.evaluator.memory.Clock().Unix()
+	behind := s.quiet.Load() && to.Unix() > s.evaluator.memory.Clock().Unix() && s.config.Pace.may(s.n, to)
 	if !behind && !s.checkpoint.running {
 		return nil
 	}
