@@ -56,7 +56,11 @@ var names = func() []fact {
 		case event.Number, event.Strings:
 		default:
 			if !strings.Contains(f.Name, ".") && f.Name != "country" {
-				all = append(all, fact{name: f.Name, kind: text, values: enumerations[f.Name], masked: f.Name == "counterparty"})
+				values := f.Values
+				if f.Name == "reason" {
+					values = nil // a failed transaction's is the platform's own word
+				}
+				all = append(all, fact{name: f.Name, kind: text, values: values, masked: f.Name == "counterparty"})
 			}
 		}
 	}
@@ -69,19 +73,11 @@ var names = func() []fact {
 			string(auth.Locked), string(auth.Recovering), string(auth.Probation)}})
 }()
 
-// enumerations are the values that EVENTS.md gives a field. `reason` is left out: a failed transaction's is the platform's own word.
-var enumerations = map[string][]string{
-	"method":            {"password", "otp", "passkey", "magic_link", "sso", "token", "public_key"},
-	"factor":            {"totp", "sms", "push", "passkey", "recovery_code"},
-	"via":               {"self", "recovery", "staff"},
-	"kind":              {"payment", "transfer", "withdrawal", "deposit", "refund"},
-	"direction":         {"in", "out"},
-	"counterparty_kind": {"person", "merchant", "agent", "own"},
-	"channel":           {"app", "web", "card_present", "card_online", "atm", "api"},
-}
-
 // loginReasons are the values of `reason` where a rule is about failed logins alone.
-var loginReasons = []string{"bad_password", "unknown_account", "mfa_failed", "locked", "other"}
+var loginReasons = func() []string {
+	all := event.Fields()
+	return all[slices.IndexFunc(all, func(f event.FieldSpec) bool { return f.Name == "reason" })].Values
+}()
 
 var typeNames = func() []string {
 	var all []string

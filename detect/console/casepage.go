@@ -104,14 +104,20 @@ type chooseBody struct {
 type optionBody struct{ Name, Key, Text string }
 
 func (c *Console) showCase(rq *request) error {
-	cs, found, err := cases.Load(rq.Context(), c.Engine, rq.PathValue("case"))
+	cs, err := c.caseOf(rq)
 	if err != nil {
 		return err
 	}
-	if !found {
-		return gone("case")
-	}
 	return c.casePage(rq, cs, "", 0)
+}
+
+// caseOf reads the case that the path names.
+func (c *Console) caseOf(rq *request) (cases.Case, error) {
+	cs, found, err := cases.Load(rq.Context(), c.Engine, rq.PathValue("case"))
+	if err == nil && !found {
+		err = gone("case")
+	}
+	return cs, err
 }
 
 func (c *Console) casePage(rq *request, cs cases.Case, problem string, status int) error {

@@ -54,12 +54,9 @@ func (c *Console) decide(rq *request) error {
 	if err != nil {
 		return err
 	}
-	cs, found, err := cases.Load(rq.Context(), c.Engine, rq.PathValue("case"))
+	cs, err := c.caseOf(rq)
 	if err != nil {
 		return err
-	}
-	if !found {
-		return gone("case")
 	}
 	d, reason, problem := readDecision(f)
 	if problem != "" {
@@ -177,12 +174,9 @@ func (c *Console) note(rq *request) error {
 	if err != nil {
 		return err
 	}
-	cs, found, err := cases.Load(rq.Context(), c.Engine, rq.PathValue("case"))
+	cs, err := c.caseOf(rq)
 	if err != nil {
 		return err
-	}
-	if !found {
-		return gone("case")
 	}
 	text := strings.TrimSpace(f["text"])
 	if text == "" || len(text) > cases.MaxText {

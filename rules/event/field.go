@@ -1,6 +1,7 @@
 package event
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -22,8 +23,9 @@ const (
 
 // FieldSpec names one data field and what it holds.
 type FieldSpec struct {
-	Name string
-	Kind FieldKind
+	Name   string
+	Kind   FieldKind
+	Values []string // the only ones it may have on the types it belongs to; nil: any
 }
 
 // field is a data field: where it lies in Data. One of text and whole is set, but for geo and labels.
@@ -89,11 +91,11 @@ func Fields() []FieldSpec {
 	var all []FieldSpec
 	for i := range fields {
 		if fields[i].kind != Place {
-			all = append(all, FieldSpec{fields[i].name, fields[i].kind})
+			all = append(all, FieldSpec{fields[i].name, fields[i].kind, slices.Clone(values[fields[i].name])})
 			continue
 		}
-		all = append(all, FieldSpec{"geo.lat", Number}, FieldSpec{"geo.lon", Number}, FieldSpec{"geo.city", String},
-			FieldSpec{"geo.country", Country})
+		all = append(all, FieldSpec{Name: "geo.lat", Kind: Number}, FieldSpec{Name: "geo.lon", Kind: Number},
+			FieldSpec{Name: "geo.city", Kind: String}, FieldSpec{Name: "geo.country", Kind: Country})
 	}
 	return all
 }

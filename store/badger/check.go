@@ -25,14 +25,7 @@ type Problem struct {
 // Verify reads every table of the store in cfg.Dir and names the damaged ones. It holds the store meanwhile, opens nothing and changes
 // nothing. Whether commits are missing from the log is what Open finds. progress may be nil; it is told the tables done and to do.
 func Verify(cfg Config, progress func(done, of int)) ([]Problem, error) {
-	p, err := readPlate(cfg.Dir)
-	if err != nil {
-		return nil, err
-	}
-	if err := p.fits(cfg); err != nil {
-		return nil, err
-	}
-	lock, err := hold(cfg.Dir)
+	_, lock, err := admit(cfg)
 	if err != nil {
 		return nil, err
 	}

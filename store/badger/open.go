@@ -64,14 +64,7 @@ func engrave(cfg Config, p plate) error {
 // touched then; store.ErrFull says that there is not even room to start; ErrDamaged that files are damaged or acknowledged commits are
 // missing.
 func Open(cfg Config) (*DB, error) {
-	p, err := readPlate(cfg.Dir)
-	if err != nil {
-		return nil, err
-	}
-	if err := p.fits(cfg); err != nil {
-		return nil, err
-	}
-	lock, err := hold(cfg.Dir)
+	p, lock, err := admit(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -81,6 +74,19 @@ func Open(cfg Config) (*DB, error) {
 	}
 	d.lock = lock
 	return d, nil
+}
+
+// admit reads the door plate, refuses a store that is not cfg's, and holds it. Nothing else has been touched then.
+func admit(cfg Config) (plate, *os.File, error) {
+	p, err := readPlate(cfg.Dir)
+	if err != nil {
+		return p, nil, err
+	}
+	if err := p.fits(cfg); err != nil {
+		return p, nil, err
+	}
+	lock, err := hold(cfg.Dir)
+	return p, lock, err
 }
 
 func openHeld(cfg Config, p plate) (*DB, error) {
