@@ -119,17 +119,17 @@ func (m *Mailer) Send(ctx context.Context, n Notice, to []string) error {
 		}
 		messages = append(messages, msg)
 	}
-	forGood := true
+	answered, forGood := true, true
 	if len(messages) > 0 {
 		if err := m.deliver(ctx, messages); err != nil {
 			bad = append(bad, fmt.Errorf("mail notice %s: %w", n.ID, err))
-			forGood = refusedForGood(messages)
+			answered, forGood = refused(messages)
 		}
 	}
 	if len(bad) == 0 {
 		return nil
 	}
-	return &undelivered{errors.Join(bad...), forGood}
+	return &undelivered{errors.Join(bad...), forGood, answered}
 }
 
 // deliver has one conversation with the server. The library leaves the connection open when the server does not greet as it should (no

@@ -280,6 +280,9 @@ func TestServerRefusesAnAddress(t *testing.T) {
 	} {
 		before := len(s.mails())
 		err := m.Send(ctx, n, c.to)
+		if !OfAddresses(err) {
+			t.Errorf("%v: %v is not taken for the addresses' own", c.to, err)
+		}
 		if err == nil || ForGood(err) != c.forGood || len(s.mails())-before != c.sent {
 			t.Errorf("%v: %v, for good %v, %d sent", c.to, err, ForGood(err), len(s.mails())-before)
 		}
@@ -288,10 +291,10 @@ func TestServerRefusesAnAddress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := gone.Send(ctx, n, []string{"here@b.example"}); err == nil || ForGood(err) {
+	if err := gone.Send(ctx, n, []string{"here@b.example"}); err == nil || ForGood(err) || OfAddresses(err) {
 		t.Errorf("no server: %v, for good %v", err, ForGood(err))
 	}
-	if ForGood(nil) || ForGood(ctx.Err()) {
-		t.Error("no error is for good")
+	if ForGood(nil) || ForGood(ctx.Err()) || OfAddresses(nil) {
+		t.Error("no error is for good, or an address's")
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -74,12 +75,17 @@ func NewOutbox(c OutboxConfig) (*Outbox, error) {
 	return &Outbox{site: site, keep: c.Keep, zone: c.Zone}, nil
 }
 
-// Send keeps a notice; the same one again changes nothing. It is a Send.
+// Send keeps a notice; the same one again adds the addresses that it has not gone to yet. It is a Send.
 func (o *Outbox) Send(_ context.Context, n Notice, to []string) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, s := range o.sent {
-		if s.ID == n.ID {
+	for i := range o.sent {
+		if s := &o.sent[i]; s.ID == n.ID {
+			for _, a := range to {
+				if !slices.Contains(s.To, a) {
+					s.To = append(slices.Clone(s.To), a) // a page may be showing the old list
+				}
+			}
 			return nil
 		}
 	}

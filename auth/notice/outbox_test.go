@@ -40,13 +40,13 @@ func TestOutbox(t *testing.T) {
 			t.Fatal(err)
 		}
 		n.Text += "<script>alert(1)</script>"
-		for range 2 {
-			if err := send(context.Background(), n, []string{"a@b.example"}); err != nil {
+		for _, to := range []string{"a@b.example", "c@d.example", "a@b.example"} {
+			if err := send(context.Background(), n, []string{to}); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	if got := o.Newest(); len(got) != 3 || got[0].ID != "n/4?#" || got[2].ID != "n/2?#" {
+	if got := o.Newest(); len(got) != 3 || got[0].ID != "n/4?#" || got[2].ID != "n/2?#" || strings.Join(got[0].To, " ") != "a@b.example c@d.example" {
 		t.Errorf("keeps %v", got)
 	}
 	path := func(id string) string { return Sent{Notice: Notice{ID: id}}.Path() }

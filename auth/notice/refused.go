@@ -10,6 +10,7 @@ import (
 type undelivered struct {
 	err     error
 	forGood bool // no address that did not get it ever will
+	answers bool // the server answered for each of them: it is well, and others' mail may go
 }
 
 func (u *undelivered) Error() string { return u.err.Error() }
@@ -22,17 +23,27 @@ func ForGood(err error) bool {
 	return ok && u.forGood
 }
 
-// refusedForGood reports whether every message that was not delivered was refused with 5xx. One without an error of its own was not tried, as
-// the conversation broke off.
-func refusedForGood(messages []*gomail.Msg) bool {
+// OfAddresses reports whether an error of Send is about this mail's addresses alone, a full mailbox or a domain that is not found just now: the
+// server answered 4xx or 5xx for each, and takes other mail. Otherwise the server is what ails.
+func OfAddresses(err error) bool {
+	u, ok := errors.AsType[*undelivered](err)
+	return ok && u.answers
+}
+
+// closing is what a server says that takes nothing more from us (RFC 5321, 3.8).
+const closing = 421
+
+// refused says of every message that was not delivered whether the server answered for it, and whether with 5xx. One without an error of its own
+// was not tried, as the conversation broke off.
+func refused(messages []*gomail.Msg) (answered, forGood bool) {
+	answered, forGood = true, true
 	for _, m := range messages {
 		if m.IsDelivered() {
 			continue
 		}
-		refused, ok := errors.AsType[*gomail.SendError](m.SendError())
-		if !ok || refused.ErrorCode() < 500 {
-			return false
-		}
+		r, ok := errors.AsType[*gomail.SendError](m.SendError())
+		answered = answered && ok && r.ErrorCode() >= 400 && r.ErrorCode() != closing
+		forGood = forGood && ok && r.ErrorCode() >= 500
 	}
-	return true
+	return answered, forGood
 }

@@ -31,6 +31,7 @@ type mailroom struct {
 	log    *slog.Logger
 	now    func() time.Time
 	wakes  chan struct{}
+	sent   map[string]bool // deliver's own, while rows are given again: notice and address that are done with
 }
 
 // dated is a record that is swept by its time.
@@ -45,6 +46,7 @@ const sealLetter = "letter"
 type letter struct {
 	Notice notice.Notice `json:"notice"`
 	To     []string      `json:"to"`
+	Since  time.Time     `json:"since"` // when it was put there
 }
 
 // notice makes the record of doorward.notices.v1 of a row that says a notice is due, and puts the mail into the outbox, once for each
@@ -69,7 +71,7 @@ func (m *mailroom) notice(ctx context.Context, row outbox.Row) (outbox.Row, erro
 
 // queue puts a letter into the outbox. Its mark stays when it has been sent, so that the same notice is not sent again.
 func (m *mailroom) queue(ctx context.Context, n notice.Notice, to []string) error {
-	value, err := json.Marshal(letter{n, to})
+	value, err := json.Marshal(letter{n, to, m.now().UTC()})
 	if err != nil {
 		return fmt.Errorf("encode a letter: %w", err)
 	}
@@ -120,26 +122,66 @@ func (m *mailroom) run(ctx context.Context) error {
 	return relay.Run(ctx)
 }
 
+// deliver sends the letters of rows, to each address by itself. An address that takes nothing just now waits, and holds up no other: somebody's
+// full mailbox must not keep the owners of all accounts from hearing. The rows are given again then, and nobody gets a letter twice by that.
 func (m *mailroom) deliver(ctx context.Context, rows []outbox.Row) error {
+	if m.sent == nil {
+		m.sent = map[string]bool{}
+	}
+	var waiting []error
 	for _, r := range rows {
-		value, err := m.keys.Open(sealLetter, auth.AccountID(r.Key), r.Value)
-		if err != nil {
-			return fmt.Errorf("open a letter: %w", err)
-		}
-		var l letter
-		if err := json.Unmarshal(value, &l); err != nil {
-			return fmt.Errorf("decode a letter: %w", err)
-		}
-		err = m.send(ctx, l.Notice, l.To)
-		if notice.ForGood(err) {
-			m.log.Error("the mail server refuses a notice for good", "notice", l.Notice.ID, "problem", err)
-			continue
-		}
+		l, err := m.open(r)
 		if err != nil {
 			return err
 		}
+		for _, to := range l.To {
+			if m.sent[r.ID+" "+to] {
+				continue
+			}
+			waits, err := m.sendTo(ctx, l, to)
+			if err != nil {
+				return errors.Join(append(waiting, err)...)
+			}
+			if waits != nil {
+				waiting = append(waiting, waits)
+				continue
+			}
+			m.sent[r.ID+" "+to] = true
+		}
 	}
-	return nil
+	if len(waiting) == 0 {
+		clear(m.sent)
+	}
+	return errors.Join(waiting...)
+}
+
+func (m *mailroom) open(r outbox.Row) (l letter, err error) {
+	value, err := m.keys.Open(sealLetter, auth.AccountID(r.Key), r.Value)
+	if err != nil {
+		return l, fmt.Errorf("open a letter: %w", err)
+	}
+	if err := json.Unmarshal(value, &l); err != nil {
+		return l, fmt.Errorf("decode a letter: %w", err)
+	}
+	return l, nil
+}
+
+// sendTo sends a letter to one address, or gives that up. waits is why the address does not take it yet; err is why nothing can be sent.
+func (m *mailroom) sendTo(ctx context.Context, l letter, to string) (waits, err error) {
+	err = m.send(ctx, l.Notice, []string{to})
+	switch {
+	case err == nil:
+		return nil, nil
+	case notice.ForGood(err):
+		m.log.Error("the mail server refuses a notice for good", "notice", l.Notice.ID, "problem", err)
+		return nil, nil
+	case !notice.OfAddresses(err):
+		return nil, err
+	case m.now().Sub(l.Since) >= recovery.LinkLife: // by then a link in it works no more
+		m.log.Error("a notice is given up: its address has taken nothing for a day", "notice", l.Notice.ID, "problem", err)
+		return nil, nil
+	}
+	return err, nil
 }
 
 // warnOwner tells an owner what somebody tries, once an hour for each thing.

@@ -1,16 +1,23 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/json"
+	"fmt"
 	"log/slog"
+	"net"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"doorward/auth"
 	"doorward/auth/notice"
 	"doorward/store"
+	"doorward/store/outbox"
 	"doorward/store/storetest"
 )
 
@@ -99,5 +106,117 @@ func TestLettersOfAnEarlierMoment(t *testing.T) {
 	stop()
 	if err := <-done; err != nil && ctx.Err() == nil {
 		t.Error(err)
+	}
+}
+
+// An address whose server puts us off keeps no other letter, and no other address of its own, from arriving, and arriving once.
+func TestAFullMailboxHoldsUpNobody(t *testing.T) {
+	keys, err := auth.NewKeys(bytes.Repeat([]byte{7}, auth.MasterSize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	post := startPost(t, "full@example.com")
+	mailer, err := notice.NewMailer(notice.MailConfig{Address: post.address, From: "security@example.com", TLS: notice.NoTLS,
+		HTML: func(notice.Notice) string { return "" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
+	m := &mailroom{engine: storetest.Open(t), keys: keys, log: slog.New(slog.DiscardHandler), now: func() time.Time { return at }, send: mailer.Send}
+	row := func(id string, to ...string) outbox.Row {
+		value, err := json.Marshal(letter{notice.Notice{ID: id, Account: "acct-42", Subject: id, Text: id, At: at}, to, at})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return outbox.Row{ID: id, Key: []byte("acct-42"), Value: keys.Seal(sealLetter, "acct-42", value)}
+	}
+	rows := []outbox.Row{row("n-1", "full@example.com", "own@example.com"), row("n-2", "wei@example.com")}
+	for range 3 {
+		if err := m.deliver(t.Context(), rows); !notice.OfAddresses(err) {
+			t.Fatalf("the rows are not given again: %v", err)
+		}
+	}
+	if got := strings.Join(post.taken(), " "); got != "own@example.com wei@example.com" {
+		t.Errorf("arrived: %s", got)
+	}
+	at = at.Add(25 * time.Hour)
+	if err := m.deliver(t.Context(), rows); err != nil {
+		t.Errorf("not given up after a day: %v", err)
+	}
+}
+
+// post is a mail server that puts one address off and remembers for whom it took mail.
+type post struct {
+	address string
+	mu      sync.Mutex
+	took    []string
+}
+
+func (p *post) taken() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.took
+}
+
+func startPost(t *testing.T, full string) *post {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &post{address: l.Addr().String()}
+	var open sync.WaitGroup
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+		open.Wait()
+	})
+	open.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return // closed: the test is over
+			}
+			open.Go(func() { p.talk(c, full) })
+		}
+	})
+	return p
+}
+
+func (p *post) talk(c net.Conn, full string) {
+	defer c.Close()
+	lines := bufio.NewScanner(c)
+	answer := "220 test ESMTP"
+	to := ""
+	for data := false; ; {
+		if !data {
+			if _, err := fmt.Fprintf(c, "%s\r\n", answer); err != nil {
+				return
+			}
+		}
+		if !lines.Scan() {
+			return
+		}
+		line := lines.Text()
+		answer = "250 ok"
+		switch verb, _, _ := strings.Cut(line, " "); {
+		case data:
+			if data = line != "."; !data {
+				p.mu.Lock()
+				p.took = append(p.took, to)
+				p.mu.Unlock()
+			}
+		case verb == "RCPT" && strings.Contains(line, full):
+			answer = "450 come back later"
+		case verb == "RCPT":
+			_, to, _ = strings.Cut(line, "<")
+			to, _, _ = strings.Cut(to, ">")
+		case verb == "DATA":
+			if _, err := fmt.Fprint(c, "354 go\r\n"); err != nil {
+				return
+			}
+			data = true
+		}
 	}
 }
