@@ -84,6 +84,9 @@ func (f *Flow) submit(ctx context.Context, id string, in Input) (res Result, act
 	if errors.As(err, &no) {
 		return Result{Refused: no.why}, auth.Act{}, nil
 	}
+	if res.Refused != "" { // an act that was tried and lost its transaction is another browser's: its codes are not for this one
+		act = auth.Act{}
+	}
 	return res, act, err
 }
 
