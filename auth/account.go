@@ -90,6 +90,7 @@ type Account struct {
 	// Floor is set by a recovery: what has a time before it, or was applied up to FloorSequence, counts for no rule that challenges,
 	// limits or locks.
 	Floor         time.Time `json:"floor,omitzero"`
+	Recovered     time.Time `json:"recovered,omitzero"` // when its owner last proved it is them and went through what was changed
 	FloorSequence uint64    `json:"floor_sequence,omitempty"`
 
 	// Noticed is when the owner was last told of a cause (reason code -> event time), so that it happens once an hour.

@@ -136,6 +136,7 @@ func (a *Account) doRecovery(act Act, sequence uint64, probation time.Duration) 
 		}
 		a.settle()
 		a.State, a.Since, a.Until = Probation, act.At, act.At.Add(probation)
+		a.Recovered = act.At
 		a.Floor, a.FloorSequence = act.At, sequence
 	}
 	return true, true

@@ -114,6 +114,9 @@ func (a *Account) suspect(first time.Time, event string, at time.Time) {
 		return
 	}
 	from := at.Add(-Lookback)
+	if a.Recovered.After(from) { // what was before it, the owner has gone through; an unlock by staff says nothing about that
+		from = a.Recovered
+	}
 	since := at
 	switch {
 	case !first.IsZero() && first.Before(at):

@@ -32,6 +32,9 @@ func (h *Handled) decision(e *event.Event) Decision {
 	r := h.After.Record()
 	d := Decision{Event: EventRef{e.Source, e.ID}, Account: e.Account, State: r.State, Refuse: r.Refuse, Challenge: r.Challenge,
 		Findings: []string{}, Reason: r.Reason, ReasonUser: r.ReasonUser}
+	if h.Held {
+		d.Refuse = append(d.Refuse, auth.RefuseMoneyOut)
+	}
 	for _, f := range h.Findings {
 		d.Findings = append(d.Findings, FindingID(f.Rule.ID, e))
 	}

@@ -1,6 +1,8 @@
 package detect
 
 import (
+	"time"
+
 	"doorward/auth"
 	"doorward/rules"
 	"doorward/rules/event"
@@ -36,14 +38,26 @@ func (v *Evaluator) Handle(e *event.Event) (Handled, error) {
 
 	// journal: what changed, because of what; and what the world is owed.
 	v.journal(e.Time, by(verdict), before, after, verdict.cause())
-	return Handled{After: after, Findings: verdict.Findings}, nil
+	return Handled{After: after, Findings: verdict.Findings, Held: v.holds(facts, after)}, nil
 }
 
 // Handled is what became of an event.
 type Handled struct {
 	After    auth.Account    // the account's record after it
 	Findings []rules.Finding // strongest first
+	Held     bool            // money out that probation does not let out
 	Repeat   bool            // it had come before: counted, not evaluated
+}
+
+// holds reports whether an event is money out that an account in probation may not send: to a payee that it did not know before its
+// recovery. Not knowing for sure, it is held.
+func (v *Evaluator) holds(f *rules.Facts, after auth.Account) bool {
+	e := f.Event
+	if after.State != auth.Probation || e.Type != "transaction.requested" || e.Direction != "out" || e.CounterpartyKind == "own" {
+		return false
+	}
+	known := f.View.Read(v.config.Rules.PayeeKnown())
+	return !known.Known || known.Value < 0 || !e.Time.Add(-time.Duration(known.Value*float64(time.Second))).Before(after.Recovered)
 }
 
 // admit counts the event, drops a repeat, and lets a state that ended by itself end before the event.

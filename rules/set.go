@@ -22,6 +22,7 @@ type Set struct {
 	slots    []slot
 	again    recall
 	layout   *window.Layout
+	payee    int // slot of payeeKnown
 	print    string
 	readers  sync.Pool
 }
@@ -51,10 +52,12 @@ func (l *loader) finish() (*Set, error) {
 		}
 	}
 	specs = append(specs, s.again.plan(s.compiled)...)
+	specs = append(specs, payeeKnown)
 	var err error
 	if s.layout, err = window.NewLayout(specs); err != nil {
 		return nil, fmt.Errorf("lay out windows: %w", err)
 	}
+	s.payee = s.layout.Slot(payeeKnown)
 	for i := range s.slots {
 		if w := s.slots[i].spec; w != nil {
 			s.slots[i].in = s.layout.Slot(*w)
@@ -133,6 +136,13 @@ func (s *Set) Rule(id string) *Rule {
 	}
 	return nil
 }
+
+// payeeKnown is the window that the engine itself reads, whatever the rules: in probation, money goes out to payees only that the account
+// knew before it (EVENTS.md, "What comes back"). The built-in rules read the same one.
+var payeeKnown = window.Spec{Func: window.KnownFor, Key: window.Account, Types: []string{"transaction.requested"}, Field: "counterparty", Where: "out"}
+
+// PayeeKnown is the slot of how long an account has known the payee of an event, in seconds.
+func (s *Set) PayeeKnown() int { return s.payee }
 
 // Layout is the windows that the set needs, one slot each.
 func (s *Set) Layout() *window.Layout { return s.layout }

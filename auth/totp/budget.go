@@ -18,8 +18,9 @@ const (
 	NotEnrolled Reason = "not_enrolled" // nothing to check against
 )
 
-// D-1 in security.md: 5 tries, then waits; 10 failures in 24 h pause the factor; 50 without a success are the hard stop (NIST SP 800-63B-4,
-// 3.2.2, asks for at most 100). So a guesser has 10 tries a day at 3 codes of a million: 3 in 100,000 a day.
+// 5 tries, then waits; 10 failures within 24 h pause the factor until they are older, so that nobody's guesses shut an owner out for good;
+// 50 without a success are the hard stop, until another proof or staff (NIST SP 800-63B-4, 3.2.2, asks for at most 100). So a guesser has 10
+// tries a day at 3 codes of a million: 3 in 100,000 a day, and five days.
 const (
 	freeTries = 5
 	dayTries  = 10
@@ -32,11 +33,10 @@ var waits = [...]time.Duration{30 * time.Second, time.Minute, 5 * time.Minute, 1
 // budget counts the failures of one account's factor, over all sessions and addresses. Times are unix milliseconds. Part of stored records:
 // names are added, never changed.
 type budget struct {
-	Fails  []int64 `json:"fails,omitempty"` // of the last 24 h, at most dayTries
-	Total  int     `json:"total,omitempty"` // since the last success
-	Wait   int64   `json:"wait,omitempty"`
-	Paused bool    `json:"paused,omitempty"`
-	Told   bool    `json:"told,omitempty"` // a refusal of this wait is in the journal already
+	Fails []int64 `json:"fails,omitempty"` // of the last 24 h, at most dayTries
+	Total int     `json:"total,omitempty"` // since the last success
+	Wait  int64   `json:"wait,omitempty"`
+	Told  bool    `json:"told,omitempty"` // a refusal of this wait is in the journal already
 }
 
 // reserve spends a try as if it had failed, or says why there is none.
@@ -51,13 +51,17 @@ func (b budget) reserve(now time.Time) (budget, Reason) {
 	if n >= freeTries {
 		b.Wait = now.Add(waits[min(n-freeTries, len(waits)-1)]).UnixMilli()
 	}
-	b.Paused = n >= dayTries || b.Total >= hardStop
 	return b, Accepted
+}
+
+// paused reports whether there are no tries but after another proof, staff, or a day.
+func (b budget) paused(now time.Time) bool {
+	return b.Total >= hardStop || len(b.recent(now)) >= dayTries
 }
 
 func (b budget) refusal(now time.Time) Reason {
 	switch {
-	case b.Paused:
+	case b.paused(now):
 		return Paused
 	case now.UnixMilli() < b.Wait:
 		return Wait
@@ -80,7 +84,7 @@ func (b budget) left(now time.Time) int {
 }
 
 func (b budget) until(now time.Time) time.Time {
-	if b.Paused || now.UnixMilli() >= b.Wait {
+	if b.paused(now) || now.UnixMilli() >= b.Wait {
 		return time.Time{}
 	}
 	return time.UnixMilli(b.Wait).UTC()

@@ -204,7 +204,7 @@ func (c *Codes) Standing(ctx context.Context, a auth.AccountID) (Standing, error
 	}
 	now := c.config.Now()
 	st.Enrolled, st.Since, st.Left = true, time.UnixMilli(s.Since).UTC(), s.Left
-	st.Paused, st.WaitUntil, st.TriesLeft = s.Budget.Paused, s.Budget.until(now), s.Budget.left(now)
+	st.Paused, st.WaitUntil, st.TriesLeft = s.Budget.paused(now), s.Budget.until(now), s.Budget.left(now)
 	return st, nil
 }
 

@@ -227,7 +227,7 @@ func (f *Factors) Standing(ctx context.Context, a auth.AccountID) (Standing, err
 		return Standing{}, err
 	}
 	now := f.config.Now()
-	return Standing{Enrolled: true, Since: time.UnixMilli(r.Since).UTC(), Paused: r.Budget.Paused, WaitUntil: r.Budget.until(now),
+	return Standing{Enrolled: true, Since: time.UnixMilli(r.Since).UTC(), Paused: r.Budget.paused(now), WaitUntil: r.Budget.until(now),
 		TriesLeft: r.Budget.left(now)}, nil
 }
 
@@ -249,7 +249,7 @@ func (f *Factors) VoidBatch(ctx context.Context, a auth.AccountID, cause string)
 // UnpauseBatch is the transaction part that gives a paused app its tries back: after another proof, or by staff. Nil when it is not paused.
 func (f *Factors) UnpauseBatch(ctx context.Context, a auth.AccountID) (*store.Batch, error) {
 	r, stored, err := f.load(ctx, a, active)
-	if err != nil || r == nil || !r.Budget.Paused {
+	if err != nil || r == nil || !r.Budget.paused(f.config.Now()) {
 		return nil, err
 	}
 	r.Budget = budget{}

@@ -231,5 +231,5 @@ func reject(ctx context.Context, c Config, a auth.AccountID, name string, spent 
 		return Result{}, fmt.Errorf("journal a rejected code: %w", err)
 	}
 	now := c.Now()
-	return Result{Reason: why, WaitUntil: spent.until(now), TriesLeft: spent.left(now), Exhausted: len(spent.Fails) == freeTries || spent.Paused}, nil
+	return Result{Reason: why, WaitUntil: spent.until(now), TriesLeft: spent.left(now), Exhausted: len(spent.Fails) == freeTries || spent.paused(c.Now())}, nil
 }

@@ -38,11 +38,9 @@ func TestBudget(t *testing.T) {
 			t.Fatalf("after wait %d: %q", i, r)
 		}
 	}
-	for _, d := range []time.Duration{time.Hour, 30 * time.Hour} { // a pause is not sat out
-		b.wait(d)
-		if r := b.try(t, owner, b.code(t, uri, 0)); r != Paused {
-			t.Errorf("after ten failures: %q", r)
-		}
+	b.wait(2 * time.Hour) // longer than the longest wait
+	if r := b.try(t, owner, b.code(t, uri, 0)); r != Paused {
+		t.Errorf("after ten failures: %q", r)
 	}
 	if n := b.journaled(t, journal.CodeRejected, Wait); n != len(waits) {
 		t.Errorf("%d entries of refused tries, want one a wait", n)
@@ -247,5 +245,38 @@ func TestNewerApp(t *testing.T) {
 		if err != nil || r.Reason != want {
 			t.Errorf("trouble since %v, bound %v: %q, %v", since, bound, r.Reason, err)
 		}
+	}
+}
+
+// TestPauseEnds: ten wrong codes close the app for a day and not for good; fifty in a row, over many days, do.
+func TestPauseEnds(t *testing.T) {
+	now, b := time.Unix(1e9, 0), budget{}
+	guess := func() (tries int) {
+		for range 10 * dayTries {
+			next, why := b.reserve(now)
+			if why == Accepted {
+				tries++
+			}
+			b, now = next, now.Add(time.Hour/4)
+		}
+		return tries
+	}
+	for total := 0; total < hardStop; {
+		if b.paused(now) {
+			t.Fatalf("paused a day after %d wrong codes", total)
+		}
+		tries := guess() // 25 hours of trying as hard as one can
+		if total += tries; tries > dayTries+1 {
+			t.Fatalf("%d tries in a day", tries)
+		}
+		if !b.paused(now) && total < hardStop {
+			now = now.Add(day)
+		}
+		for b.paused(now) && total < hardStop {
+			now = now.Add(time.Hour)
+		}
+	}
+	if now = now.Add(100 * day); !b.paused(now) {
+		t.Error("fifty failures in a row are sat out")
 	}
 }

@@ -106,15 +106,15 @@ const demoAccounts = 120
 
 func runDemo(ctx context.Context, t *terminal, cfg *Config, dir string) (err error) {
 	log := slog.New(slog.NewJSONHandler(t.talk, &slog.HandlerOptions{Level: slog.LevelError}))
+	if err := os.MkdirAll(dir, 0o700); err != nil { // before the broker makes it for everybody to read: notices hold links
+		return err
+	}
 	broker, err := kafka.Embedded(filepath.Join(dir, "broker"), "127.0.0.1:9092")
 	if err != nil {
 		return err
 	}
 	defer broker.Close()
 	cfg.Store, cfg.Brokers = filepath.Join(dir, "store"), []string{broker.Addr()}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
 	made, err := demoStore(ctx, cfg, log)
 	if err != nil {
 		return err

@@ -144,6 +144,13 @@ func (s *service) answer(ctx context.Context, finding string, denied bool) error
 	if !ok {
 		return portal.ErrUnknown
 	}
+	a, _, err := auth.LoadAccount(ctx, s.db, f.Account)
+	if err != nil {
+		return err
+	}
+	if !f.At.After(a.Floor) { // settled by a recovery or by staff: an old mail must not undo it
+		return portal.ErrUnknown
+	}
 	act := auth.Act{ID: detect.CauseID("approved", finding), Kind: auth.ActApproved, Account: f.Account, At: s.now().UTC(), By: "owner", RefersTo: f.Event.ID}
 	if denied {
 		act.ID, act.Kind = detect.CauseID("denied", finding), auth.ActDenied
