@@ -80,6 +80,7 @@ func failed(log *topicLog, id string, at time.Time) {
 
 // TestFencedInsideABatch: a shard that another owner claims while it evaluates stops, does not claim it back, and publishes nothing more.
 func TestFencedInsideABatch(t *testing.T) {
+	t.Parallel()
 	db := openStore(t, filepath.Join(t.TempDir(), "s"), true)
 	defer db.Close()
 	published := make(chan string, 100)
@@ -143,6 +144,7 @@ func pairKinds(b *store.Batch) (kinds []byte) {
 
 // TestRelayFencedFirst: when the relay is the first to meet the new owner, while a commit hangs, the shard stops all the same.
 func TestRelayFencedFirst(t *testing.T) {
+	t.Parallel()
 	db := openStore(t, filepath.Join(t.TempDir(), "s"), true)
 	defer db.Close()
 	h := &hanging{db, make(chan bool, 10)}
@@ -182,6 +184,7 @@ func TestRelayFencedFirst(t *testing.T) {
 
 // TestStoreClosed: a store that is closed under the relay ends the shard with an error.
 func TestStoreClosed(t *testing.T) {
+	t.Parallel()
 	db := openStore(t, filepath.Join(t.TempDir(), "s"), true)
 	defer db.Close()
 	s := detect.NewShard(lone(db, rulesOf(t, failing), func(context.Context, []outbox.Row) error { return store.ErrClosed }))
@@ -200,6 +203,7 @@ func TestStoreClosed(t *testing.T) {
 
 // TestLongPoison: a record whose key, or whose headers' names, are longer than what the store takes does not stop its partition.
 func TestLongPoison(t *testing.T) {
+	t.Parallel()
 	for name, r := range map[string]detect.Record{
 		"key":   {Key: bytes.Repeat([]byte{7}, 900<<10), Value: []byte("{")},
 		"names": {Key: []byte("anna"), Value: []byte("{"), Headers: []detect.Header{{Key: strings.Repeat("\x01", 200<<10)}}},
@@ -233,6 +237,7 @@ func TestLongPoison(t *testing.T) {
 
 // TestHeavyActs: acts that together write more than one batch may carry are applied in several.
 func TestHeavyActs(t *testing.T) {
+	t.Parallel()
 	db := openStore(t, filepath.Join(t.TempDir(), "s"), true)
 	defer db.Close()
 	at := mustTime(t, "2026-03-01T08:00:00Z")
@@ -273,6 +278,7 @@ func TestHeavyActs(t *testing.T) {
 
 // TestForeignAct: an act that waited on the shard where an account would have lived is refused when its first event came on another.
 func TestForeignAct(t *testing.T) {
+	t.Parallel()
 	db := openStore(t, filepath.Join(t.TempDir(), "s"), true)
 	defer db.Close()
 	at := mustTime(t, "2026-03-01T08:00:00Z")
@@ -314,6 +320,7 @@ func TestForeignAct(t *testing.T) {
 
 // TestNoticesInReverse: events that come in reverse order tell the owner of the same cause once, not each time.
 func TestNoticesInReverse(t *testing.T) {
+	t.Parallel()
 	const noting = `
 - id: test.noting
   title: A failed login
@@ -358,6 +365,7 @@ func TestNoticesInReverse(t *testing.T) {
 
 // TestWindowThatComesBack: a window that was left out of the rules for a while missed what came meanwhile: it is unknown again.
 func TestWindowThatComesBack(t *testing.T) {
+	t.Parallel()
 	first := strings.NewReplacer("test.failing", "test.first", `count("login.failed", "1d") >= 1`, `first_seen("device")`, "challenge", "lock").Replace(failing)
 	log := &topicLog{records: map[int][]detect.Record{}}
 	db := openStore(t, filepath.Join(t.TempDir(), "s"), true)
