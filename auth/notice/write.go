@@ -126,13 +126,23 @@ func (w *Writer) link(d Due) (string, error) {
 			return "", fmt.Errorf("recovery link: %w", err)
 		}
 		return w.site + "/r/" + token, nil
-	case WasThisYou:
+	case WasThisYou, Challenged:
+		if !asks(d) {
+			return "", nil
+		}
 		if d.Finding == "" {
 			return "", errors.New("no finding to ask about")
 		}
 		return w.site + "/n/" + LinkToken(w.c.Keys, d.Finding, d.At), nil
 	}
 	return "", nil
+}
+
+// asks reports whether a notice asks its owner yes or no: always when that is what it is for, and of a challenge when somebody got in or moved
+// money. Of tries that failed it does not: everybody has failed tries, and a "no" locks.
+func asks(d Due) bool {
+	done := d.EventType == "login.succeeded" || strings.HasPrefix(d.EventType, "transaction.")
+	return d.Kind == WasThisYou || d.Kind == Challenged && d.Finding != "" && done
 }
 
 // paragraphs are the text, in the order of worry: what is so, what it means, what to do, what happened, what we never ask.
@@ -155,6 +165,10 @@ func (w *Writer) paragraphs(say *web.Say, d Due, link string) []string {
 		ps = append(ps, say.T("notice.recover")+"\n"+link, say.T("notice.expires.recover", "site", w.site))
 	case Hold:
 		ps = append(ps, say.T("notice.stop")+"\n"+link, say.T("notice.expires.recover", "site", w.site))
+	case Challenged:
+		if asks(d) {
+			ps = append(ps, say.T("notice.ask")+"\n"+link, say.T("notice.expires.answer"))
+		}
 	case WasThisYou:
 		ps = append(ps, say.T("notice.answer")+"\n"+link, say.T("notice.expires.answer"))
 	}
@@ -221,7 +235,7 @@ func (w *Writer) HTML(n Notice) string {
 		}
 		button := say.T("notice.recover.button")
 		switch n.Kind {
-		case WasThisYou:
+		case WasThisYou, Challenged:
 			button = say.T("notice.answer.button")
 		case Hold:
 			button = say.T("notice.stop.button")

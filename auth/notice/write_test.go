@@ -105,7 +105,7 @@ func checkLink(t *testing.T, kind Kind, n Notice) {
 		if n.Link != "https://account.example/r/token-of-r-7" {
 			t.Errorf("%s: link %q", kind, n.Link)
 		}
-	case WasThisYou:
+	case WasThisYou, Challenged: // of money that moved; of failed tries see TestFailedTriesAskNothing
 		token, ok := strings.CutPrefix(n.Link, "https://account.example/n/")
 		if !ok || OpenLink(keys(t), token, at.Add(time.Hour)) != "f-9" {
 			t.Errorf("%s: link %q", kind, n.Link)
@@ -260,4 +260,15 @@ func FuzzOpenLink(f *testing.F) {
 			t.Errorf("%q opens as %q", token, got)
 		}
 	})
+}
+
+// TestFailedTriesAskNothing: everybody has failed tries, and a "no" locks: the notice of a challenge by them has no link.
+func TestFailedTriesAskNothing(t *testing.T) {
+	w := writer(t, &auth.Profile{Language: "en"})
+	d := due(Challenged)
+	d.EventType = "login.failed"
+	n, _, err := w.Write(context.Background(), d)
+	if err != nil || n.Link != "" || strings.Contains(n.Text, "https://") {
+		t.Errorf("link %q, %v:\n%s", n.Link, err, n.Text)
+	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"doorward/auth"
+	"doorward/store"
 )
 
 func accountCommand(t *terminal) *cobra.Command {
@@ -113,7 +114,13 @@ func accountAct(ctx context.Context, s *service, in accountRequest) (auth.Record
 		return auth.Record{}, err
 	}
 	act := auth.Act{ID: "operator-" + rand.Text(), Kind: in.Kind, Account: id, At: s.now().UTC(), By: "operator", Reason: in.Reason}
-	if err := s.desk.Submit(ctx, act, nil); err != nil {
+	var with *store.Batch
+	if act.Kind == auth.ActUnlock { // whoever used the owner's tries up must not keep them out
+		if with, err = s.factors.UnpauseBatch(ctx, id); err != nil {
+			return auth.Record{}, err
+		}
+	}
+	if err := s.desk.Submit(ctx, act, with); err != nil {
 		return auth.Record{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)

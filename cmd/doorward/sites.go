@@ -184,7 +184,7 @@ func (s *service) story(ctx context.Context, v recovery.View) (portal.Story, err
 // console is the staff site.
 func (s *service) console() (http.Handler, error) {
 	c, err := console.New(console.Config{
-		Engine: s.db, Keys: s.keys, Staff: s.staff, Desk: s.desk, Now: s.now, Log: s.log, PublicURL: s.cfg.consoleURL(),
+		Engine: s.db, Keys: s.keys, Staff: s.staff, Desk: s.desk, Unpause: s.factors.UnpauseBatch, Now: s.now, Log: s.log, PublicURL: s.cfg.consoleURL(),
 		Rules: func() []*rules.Rule { return s.rules.Rules() },
 		History: func(ctx context.Context, id auth.AccountID, from, to time.Time, limit int) ([]history.Line, error) {
 			return s.history.Account(ctx, string(id), from, to, limit, true)

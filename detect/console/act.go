@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"doorward/auth"
+	"doorward/store"
 )
 
 // patience is how long a page waits for a shard to apply an act; they commit every few milliseconds.
@@ -29,7 +30,14 @@ func (c *Console) act(ctx context.Context, a auth.Act, nonce ...string) error {
 	sum := sha256.Sum256([]byte(strings.Join(append([]string{string(a.Kind), string(a.Account), a.By, a.Case, a.Reason, a.Outcome,
 		fmt.Sprint(a.Saw)}, nonce...), "\x00")))
 	a.ID = "staff-" + hex.EncodeToString(sum[:12])
-	if err := c.Desk.Submit(ctx, a, nil); err != nil {
+	var with *store.Batch
+	if a.Kind == auth.ActUnlock && c.Unpause != nil {
+		var err error
+		if with, err = c.Unpause(ctx, a.Account); err != nil {
+			return err
+		}
+	}
+	if err := c.Desk.Submit(ctx, a, with); err != nil {
 		return err
 	}
 	ctx, done := context.WithTimeout(ctx, patience)

@@ -34,6 +34,8 @@ type Config struct {
 	Keys   *auth.Keys
 	Staff  *staff.Staff
 	Desk   *auth.Desk // the one way in for acts
+	// Unpause is the part of an unlock that gives an owner's authenticator app its tries back; nil: there is nothing to give back.
+	Unpause func(context.Context, auth.AccountID) (*store.Batch, error)
 	// History reads an account's newest limit events from (included) to (excluded), in any order.
 	History func(ctx context.Context, account auth.AccountID, from, to time.Time, limit int) ([]history.Line, error)
 	// Rules are the rules in force.
