@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"sort"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -210,7 +211,11 @@ func printExplanation(w io.Writer, x *explanation) {
 				p("      %-9s %s", truth, c.Text)
 				continue
 			}
-			p("      %-9s %s   is %v", truth, c.Text, number(c.Value))
+			limit := "" // said when it is computed and does not stand in the text
+			if f, ok := c.Threshold.(float64); ok && strings.Contains(c.Text, "*") {
+				limit = fmt.Sprintf(", limit %v", number(f))
+			}
+			p("      %-9s %s   is %v%s", truth, c.Text, number(c.Value), limit)
 		}
 	}
 	for _, f := range x.Findings {
