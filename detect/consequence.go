@@ -41,17 +41,12 @@ func (v *Evaluator) consequence(f *rules.Facts, before auth.Account, verdict Ver
 	return after, nil
 }
 
-// remember notes on the account's record what a recovery will need to know of the event, and lets the right factor end a challenge.
+// remember notes on the account's record what a recovery will need to know of the event.
 func remember(a auth.Account, e *event.Event) (after auth.Account, changed bool) {
 	if kind := auth.TouchOf(string(e.Type)); kind != "" {
-		a, changed = a.Touch(kind, e.Time, e.Factor), true
+		return a.Touch(kind, e.Time, e.Factor), true
 	}
-	if e.Type == "login.mfa.succeeded" {
-		if proved, ok := a.FactorProved(e.Time, e.Factor); ok {
-			return proved, true
-		}
-	}
-	return a, changed
+	return a, false
 }
 
 // review puts the findings on the account's open case, or opens one.

@@ -23,6 +23,7 @@ type EvaluatorConfig struct {
 	Probation time.Duration                // how long probation lasts after a recovery; 0: 72 h
 	Accounts  func(ids []auth.AccountID) ([]*auth.Account, error)
 	Cases     func(id string) (cases.Case, bool, error)
+	Found     func(ids []string) ([]bool, error) // which findings there are already; nil: none
 
 	repeats int // identities remembered; 0: repeatsKept, which is the contract's
 }

@@ -24,8 +24,10 @@ func (v *Evaluator) Handle(e *event.Event) (Handled, error) {
 	facts := v.facts(e, &before)
 
 	// findings: the rules that fire, each with its evidence.
-	findings, faults := v.config.Rules.Evaluate(facts)
-	v.counts.Faults += uint64(len(faults))
+	findings, err := v.findings(facts)
+	if err != nil {
+		return Handled{}, err
+	}
 
 	// verdict: the strongest response among the findings.
 	verdict := Judge(e, findings)
@@ -60,7 +62,7 @@ func (v *Evaluator) holds(f *rules.Facts, after auth.Account) bool {
 	return !known.Known || known.Value < 0 || !e.Time.Add(-time.Duration(known.Value*float64(time.Second))).Before(after.Recovered)
 }
 
-// admit counts the event, drops a repeat, and lets a state that ended by itself end before the event.
+// admit counts the event, drops a repeat, and lets a state end that ended by itself before the event, or by the factor that it tells of.
 func (v *Evaluator) admit(e *event.Event) (before auth.Account, repeat bool, err error) {
 	v.counts.Events++
 	if before, err = v.accounts.get(e.Account); err != nil {
@@ -77,12 +79,47 @@ func (v *Evaluator) admit(e *event.Event) (before auth.Account, repeat bool, err
 		v.counts.Unknown++
 	}
 	if after, ended := before.Expire(e.Time); ended {
-		after.Sequence = v.sequence
-		v.settle(before, after)
-		v.journal(e.Time, "deadline", before, after, "until")
-		before = after
+		before = v.moved(e, before, after, "deadline", "until")
+	}
+	if e.Type == event.MFASucceeded {
+		if after, proved := before.FactorProved(e.Time, e.Factor); proved {
+			before = v.moved(e, before, after, "platform", e.Identity())
+		}
 	}
 	return before, false, nil
+}
+
+// moved keeps and journals a change of state that an event brings before it is evaluated.
+func (v *Evaluator) moved(e *event.Event, before, after auth.Account, by, cause string) auth.Account {
+	after.Sequence = v.sequence
+	v.settle(before, after)
+	v.journal(e.Time, by, before, after, cause)
+	return after
+}
+
+// findings evaluates the rules. What is found of an event is found once: a repeat that is too old to be known as one brings nothing that has
+// been found before (EVENTS.md, "Repeats"), as long as findings are kept.
+func (v *Evaluator) findings(f *rules.Facts) ([]rules.Finding, error) {
+	all, faults := v.config.Rules.Evaluate(f)
+	v.counts.Faults += uint64(len(faults))
+	if len(all) == 0 || v.config.Found == nil {
+		return all, nil
+	}
+	ids := make([]string, len(all))
+	for i := range all {
+		ids[i] = FindingID(all[i].Rule.ID, f.Event)
+	}
+	found, err := v.config.Found(ids)
+	if err != nil {
+		return nil, err
+	}
+	first := all[:0]
+	for i := range all {
+		if !found[i] {
+			first = append(first, all[i])
+		}
+	}
+	return first, nil
 }
 
 // facts puts the event into the windows and says what rules can see.

@@ -218,6 +218,23 @@ func (s *Shard) readAccounts(ids []auth.AccountID) ([]*auth.Account, error) {
 	return records, nil
 }
 
+// readFound says which findings are in the store.
+func (s *Shard) readFound(ids []string) ([]bool, error) {
+	keys := make([][]byte, len(ids))
+	for i, id := range ids {
+		keys[i] = store.Key(store.KindFinding, id)
+	}
+	values, err := s.config.Store.Get(context.Background(), keys...)
+	if err != nil {
+		return nil, fmt.Errorf("look for findings: %w", err)
+	}
+	found := make([]bool, len(ids))
+	for i, b := range values {
+		found[i] = b != nil
+	}
+	return found, nil
+}
+
 func (s *Shard) readCase(id string) (cases.Case, bool, error) {
 	return cases.Load(context.Background(), s.config.Store, id)
 }

@@ -27,6 +27,7 @@ type Replay struct {
 	config ReplayConfig
 	shards []*Evaluator
 	cases  map[string]cases.Case
+	found  map[string]bool
 	newest int64 // second of the newest arrival
 	asOf   []int64
 }
@@ -43,16 +44,24 @@ func NewReplay(c ReplayConfig) *Replay {
 		n := c.Shards
 		c.Home = func(id auth.AccountID) int { return int(Murmur2([]byte(id))&0x7fffffff) % n }
 	}
-	r := &Replay{config: c, cases: map[string]cases.Case{}, newest: noSlice, asOf: make([]int64, c.Shards)}
+	r := &Replay{config: c, cases: map[string]cases.Case{}, found: map[string]bool{}, newest: noSlice, asOf: make([]int64, c.Shards)}
 	board := window.NewBoard(c.Shards)
 	for i := range c.Shards {
 		r.asOf[i] = noSlice
 		r.shards = append(r.shards, NewEvaluator(EvaluatorConfig{
 			Shard: i, Rules: c.Rules, Place: c.Place, Board: board, HashKey: replayKey, Accounts: nothingStored,
-			Cases: func(id string) (cases.Case, bool, error) { c, ok := r.cases[id]; return c, ok, nil },
+			Cases: func(id string) (cases.Case, bool, error) { c, ok := r.cases[id]; return c, ok, nil }, Found: r.areFound,
 		}))
 	}
 	return r
+}
+
+func (r *Replay) areFound(ids []string) ([]bool, error) {
+	found := make([]bool, len(ids))
+	for i, id := range ids {
+		found[i] = r.found[id]
+	}
+	return found, nil
 }
 
 func nothingStored(ids []auth.AccountID) ([]*auth.Account, error) {
@@ -90,6 +99,9 @@ func (r *Replay) settle(v *Evaluator) ([]Finding, error) {
 	}
 	for id, c := range owed.cases {
 		r.cases[id] = c.after
+	}
+	for i := range owed.findings {
+		r.found[owed.findings[i].ID] = true
 	}
 	v.owed = effects{}
 	v.seen.fresh = v.seen.fresh[:0]
@@ -179,7 +191,10 @@ func (v *Evaluator) explain(e *event.Event) (Explanation, error) {
 	facts := v.facts(e, &x.Before)
 	x.Place, x.Timing, x.Newest = facts.Place, facts.Timing, facts.View.Newest()
 	x.Rules = v.config.Rules.Explain(facts)
-	findings, _ := v.config.Rules.Evaluate(facts)
+	findings, err := v.findings(facts)
+	if err != nil {
+		return x, fmt.Errorf("explain: %w", err)
+	}
 	x.Verdict = Judge(e, findings)
 	if x.After, err = v.consequence(facts, x.Before, x.Verdict); err != nil {
 		return x, fmt.Errorf("explain: %w", err)

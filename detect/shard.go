@@ -92,7 +92,7 @@ var errReloaded = errors.New("the shard has loaded again")
 // NewShard makes a shard; nothing happens before Run.
 func NewShard(c ShardConfig) *Shard {
 	s := &Shard{config: c, n: c.Evaluator.Shard, feed: make(chan delivery), ask: make(chan chan<- resume), wakes: make(chan struct{}, 1)}
-	c.Evaluator.Accounts, c.Evaluator.Cases = s.readAccounts, s.readCase
+	c.Evaluator.Accounts, c.Evaluator.Cases, c.Evaluator.Found = s.readAccounts, s.readCase, s.readFound
 	if c.Checkpoint == 0 {
 		s.config.Checkpoint = checkpointAfter
 	}

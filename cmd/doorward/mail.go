@@ -57,6 +57,11 @@ func (m *mailroom) notice(ctx context.Context, row outbox.Row) (outbox.Row, erro
 		return row, fmt.Errorf("decode a notice: %w", err)
 	}
 	n, to, err := m.writer.Write(ctx, due)
+	if errors.Is(err, auth.ErrSealed) || errors.Is(err, recovery.ErrLink) {
+		// it will never be written, and must not keep locks behind it from the platform: that is told of it without a text
+		m.log.Error("a notice can't be written", "notice", due.ID, "kind", due.Kind, "problem", err)
+		n, to, err = notice.Notice{ID: due.ID, Account: due.Account, Kind: due.Kind, Finding: due.Finding, At: due.At}, nil, nil
+	}
 	if err != nil {
 		return row, err
 	}
