@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -24,7 +25,7 @@ const source = "/doorward"
 
 // cloudEvent is the row for a CloudEvent in binary mode, keyed by account.
 func cloudEvent(topic, id string, account auth.AccountID, at time.Time, body any) (outbox.Row, error) {
-	value, err := json.Marshal(body)
+	value, err := plainJSON(body)
 	if err != nil {
 		return outbox.Row{}, fmt.Errorf("encode a record for %s: %w", topic, err)
 	}
@@ -33,6 +34,17 @@ func cloudEvent(topic, id string, account auth.AccountID, at time.Time, body any
 		Headers: headers("ce_specversion", "1.0", "ce_id", id, "ce_source", source, "ce_type", topic, "ce_subject", string(account),
 			"ce_time", at.UTC().Format(time.RFC3339Nano), "content-type", "application/json"),
 	}, nil
+}
+
+// plainJSON is JSON as people read it: ">=" stands as it is. Nobody puts it into HTML unescaped.
+func plainJSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimRight(b.Bytes(), "\n"), nil
 }
 
 // headers makes headers of names and values in turn.
