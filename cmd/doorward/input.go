@@ -70,6 +70,9 @@ func readEvents(ctx context.Context, t *terminal, files []string, batch, workers
 		})
 	})
 	err := takeInOrder(ctx, ordered, take)
+	if ctx.Err() != nil { // interrupted: whoever reads standard input may wait for ever, and nobody waits for it
+		return ctx.Err()
+	}
 	cancel()
 	for range ordered {
 	}
@@ -82,7 +85,17 @@ func readEvents(ctx context.Context, t *terminal, files []string, batch, workers
 
 // takeInOrder calls take for each line of the jobs, each as soon as it and all before it are decoded.
 func takeInOrder(ctx context.Context, ordered <-chan *job, take func(*line) error) error {
-	for j := range ordered {
+	for {
+		var j *job
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case next, more := <-ordered:
+			if !more {
+				return nil
+			}
+			j = next
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -94,7 +107,6 @@ func takeInOrder(ctx context.Context, ordered <-chan *job, take func(*line) erro
 			}
 		}
 	}
-	return nil
 }
 
 // readLines cuts files into batches of lines.
