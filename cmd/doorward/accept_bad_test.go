@@ -87,11 +87,11 @@ func (w *world) append(line string) {
 }
 
 // open opens the world's store in this process, as nobody should: to damage it.
-func (w *world) open() *service {
+func (w *world) open() *house {
 	w.Helper()
 	cfg := defaults()
 	cfg.Store = w.path("store")
-	s, err := openService(cfg, slog.New(slog.DiscardHandler))
+	s, err := openHouse(cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		w.Fatal(err)
 	}

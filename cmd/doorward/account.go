@@ -96,7 +96,7 @@ func printRecord(w io.Writer, r *auth.Record) {
 	table(w, rows...)
 }
 
-func accountShow(ctx context.Context, s *service, in accountRequest) (auth.Record, error) {
+func accountShow(ctx context.Context, s *house, in accountRequest) (auth.Record, error) {
 	id, err := auth.ParseAccountID(in.ID)
 	if err != nil {
 		return auth.Record{}, &exit{exitUsage, err}
@@ -105,7 +105,7 @@ func accountShow(ctx context.Context, s *service, in accountRequest) (auth.Recor
 }
 
 // accountAct puts an operator's act to the account's shard and waits until it is applied.
-func accountAct(ctx context.Context, s *service, in accountRequest) (auth.Record, error) {
+func accountAct(ctx context.Context, s *house, in accountRequest) (auth.Record, error) {
 	id, err := auth.ParseAccountID(in.ID)
 	if err != nil {
 		return auth.Record{}, &exit{exitUsage, err}

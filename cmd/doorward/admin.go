@@ -18,7 +18,7 @@ import (
 
 // operation is something that a command does with a store: in the process that holds it, asked through the administration socket, or in the
 // command's own process when no other holds it. In and out are JSON, so both ways are one.
-type operation func(ctx context.Context, s *service, in json.RawMessage) (any, error)
+type operation func(ctx context.Context, s *house, in json.RawMessage) (any, error)
 
 // operations are all of them, by name.
 var operations = map[string]operation{
@@ -35,8 +35,8 @@ var operations = map[string]operation{
 }
 
 // op makes an operation of a function with typed input.
-func op[In, Out any](f func(context.Context, *service, In) (Out, error)) operation {
-	return func(ctx context.Context, s *service, raw json.RawMessage) (any, error) {
+func op[In, Out any](f func(context.Context, *house, In) (Out, error)) operation {
+	return func(ctx context.Context, s *house, raw json.RawMessage) (any, error) {
 		var in In
 		if err := json.Unmarshal(raw, &in); err != nil {
 			return nil, fmt.Errorf("decode the request: %w", err)
@@ -112,7 +112,7 @@ func callRunning(ctx context.Context, cfg *Config, name string, raw []byte) ([]b
 
 // callHere opens the store, lets its shards apply acts, does the operation and closes the store.
 func callHere(ctx context.Context, t *terminal, cfg *Config, name string, raw []byte) ([]byte, error) {
-	s, err := openService(cfg, slog.New(slog.NewJSONHandler(t.talk, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	s, err := openHouse(cfg, slog.New(slog.NewJSONHandler(t.talk, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +130,7 @@ func callHere(ctx context.Context, t *terminal, cfg *Config, name string, raw []
 }
 
 // loaded waits until every shard has its memory and has applied the acts that waited, or can't: then what is asked says so.
-func (s *service) loaded(ctx context.Context) {
+func (s *house) loaded(ctx context.Context) {
 	look := time.NewTicker(time.Millisecond)
 	defer look.Stop()
 	for i := 0; i < len(s.shards); {
@@ -147,7 +147,7 @@ func (s *service) loaded(ctx context.Context) {
 }
 
 // serveAdmin answers commands on the socket until ctx ends.
-func (s *service) serveAdmin(ctx context.Context) error {
+func (s *house) serveAdmin(ctx context.Context) error {
 	path := socketPath(s.cfg)
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) { // we hold the store, so nobody listens there
 		return fmt.Errorf("administration socket: %w", err)
@@ -160,7 +160,7 @@ func (s *service) serveAdmin(ctx context.Context) error {
 	return serveUntil(ctx, server, l)
 }
 
-func (s *service) admin(w http.ResponseWriter, r *http.Request) {
+func (s *house) admin(w http.ResponseWriter, r *http.Request) {
 	f := operations[filepath.Base(r.URL.Path)]
 	if f == nil || r.Method != http.MethodPost {
 		http.Error(w, `{"error":"no such operation","code":1}`, http.StatusNotFound)
@@ -187,7 +187,7 @@ func (s *service) admin(w http.ResponseWriter, r *http.Request) {
 }
 
 // notHeld is what an operation says that needs the broker when no service runs.
-func (s *service) needsBroker() error {
+func (s *house) needsBroker() error {
 	if s.client == nil {
 		return fail(exitConnect, "this needs the running service: start `doorward serve`")
 	}

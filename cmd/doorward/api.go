@@ -16,7 +16,7 @@ import (
 )
 
 // api is the platform's HTTP.
-func (s *service) api() (http.Handler, error) {
+func (s *house) api() (http.Handler, error) {
 	return api.New(api.Config{
 		Authorise: func(ctx context.Context, token string) (bool, error) { return api.CheckToken(ctx, s.db, token) },
 		Store:     s.db, Keys: s.keys, Account: s.account, Decide: s.decide, Verify: s.flow.Verify,
@@ -37,7 +37,7 @@ func (s *service) api() (http.Handler, error) {
 
 // decide writes an event to the partition of its account and waits for what the shard makes of it. The same event again gets the first
 // answer: the shard kept it.
-func (s *service) decide(ctx context.Context, e *event.Event, raw []byte) (detect.Decision, error) {
+func (s *house) decide(ctx context.Context, e *event.Event, raw []byte) (detect.Decision, error) {
 	home, err := s.home(ctx, e.Account)
 	if err != nil {
 		return detect.Decision{}, err
@@ -65,7 +65,7 @@ func (s *service) decide(ctx context.Context, e *event.Event, raw []byte) (detec
 }
 
 // decided is the answer that was given to an event before.
-func (s *service) decided(ctx context.Context, e detect.EventRef) (d detect.Decision, ok bool, err error) {
+func (s *house) decided(ctx context.Context, e detect.EventRef) (d detect.Decision, ok bool, err error) {
 	v, err := s.db.Get(ctx, detect.DecisionKey(e))
 	if err != nil || v[0] == nil {
 		return d, false, err

@@ -51,7 +51,7 @@ number of partitions of its topics from the broker, so brokers must be set.`,
 }
 
 func backfill(ctx context.Context, t *terminal, cfg *Config, log *slog.Logger, files []string) (b backfilled, err error) {
-	s, err := openService(cfg, log)
+	s, err := openHouse(cfg, log)
 	if err != nil {
 		return b, err
 	}

@@ -157,7 +157,7 @@ func benchEngineCommand(t *terminal) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			s, err := openService(cfg, slog.New(slog.NewJSONHandler(t.talk, &slog.HandlerOptions{Level: slog.LevelWarn})))
+			s, err := openHouse(cfg, slog.New(slog.NewJSONHandler(t.talk, &slog.HandlerOptions{Level: slog.LevelWarn})))
 			if err != nil {
 				return err
 			}
@@ -189,7 +189,7 @@ func benchEngineCommand(t *terminal) *cobra.Command {
 	return c
 }
 
-func (s *service) benchEngine(ctx context.Context, t *terminal) error {
+func (s *house) benchEngine(ctx context.Context, t *terminal) error {
 	if err := s.connect(ctx); err != nil {
 		return err
 	}
@@ -217,7 +217,7 @@ func (s *service) benchEngine(ctx context.Context, t *terminal) error {
 
 var errOver = errors.New("over")
 
-func (s *service) report() engineLine {
+func (s *house) report() engineLine {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
 		s.log.Warn("read the CPU time", "problem", err)

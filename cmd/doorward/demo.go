@@ -91,7 +91,7 @@ port is taken it uses a free one. Ends with Ctrl-C, or after --for.`,
 // demo is a running demonstration.
 type demo struct {
 	t       *terminal
-	s       *service
+	s       *house
 	outbox  *notice.Outbox
 	sim     *simulate.Simulation
 	ready   demonstration
@@ -119,7 +119,7 @@ func runDemo(ctx context.Context, t *terminal, cfg *Config, dir string) (err err
 	if err != nil {
 		return err
 	}
-	s, err := openService(cfg, log)
+	s, err := openHouse(cfg, log)
 	if err != nil {
 		return err
 	}

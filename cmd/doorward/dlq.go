@@ -82,7 +82,7 @@ type deadRequest struct {
 const maxDead = 1000
 
 // dlqList reads the newest dead letters, without their bytes.
-func dlqList(ctx context.Context, s *service, _ struct{}) ([]detect.Dead, error) {
+func dlqList(ctx context.Context, s *house, _ struct{}) ([]detect.Dead, error) {
 	all := []detect.Dead{}
 	err := s.scanDead(ctx, func(_ []byte, d *detect.Dead) bool {
 		d.Value, d.Headers = nil, nil
@@ -93,7 +93,7 @@ func dlqList(ctx context.Context, s *service, _ struct{}) ([]detect.Dead, error)
 }
 
 // scanDead calls f for each dead letter, newest first.
-func (s *service) scanDead(ctx context.Context, f func(key []byte, d *detect.Dead) bool) error {
+func (s *house) scanDead(ctx context.Context, f func(key []byte, d *detect.Dead) bool) error {
 	from := store.Key(store.KindDead)
 	var bad error
 	err := s.db.Scan(ctx, from, store.After(from), true, func(k, v []byte) bool {
@@ -109,7 +109,7 @@ func (s *service) scanDead(ctx context.Context, f func(key []byte, d *detect.Dea
 	return err
 }
 
-func (s *service) findDead(ctx context.Context, id string) (key []byte, found detect.Dead, err error) {
+func (s *house) findDead(ctx context.Context, id string) (key []byte, found detect.Dead, err error) {
 	err = s.scanDead(ctx, func(k []byte, d *detect.Dead) bool {
 		if d.ID == id {
 			key, found = k, *d
@@ -122,13 +122,13 @@ func (s *service) findDead(ctx context.Context, id string) (key []byte, found de
 	return key, found, err
 }
 
-func dlqShow(ctx context.Context, s *service, in deadRequest) (detect.Dead, error) {
+func dlqShow(ctx context.Context, s *house, in deadRequest) (detect.Dead, error) {
 	_, d, err := s.findDead(ctx, in.ID)
 	return d, err
 }
 
 // dlqReplay writes a dead letter to where it came from, and notes when.
-func dlqReplay(ctx context.Context, s *service, in deadRequest) (detect.Dead, error) {
+func dlqReplay(ctx context.Context, s *house, in deadRequest) (detect.Dead, error) {
 	if err := s.needsBroker(); err != nil {
 		return detect.Dead{}, err
 	}

@@ -18,7 +18,7 @@ import (
 )
 
 // explainStored replays an account's history up to the event, and adds what the store knows of it for certain.
-func explainStored(ctx context.Context, s *service, in explainRequest) (explanation, error) {
+func explainStored(ctx context.Context, s *house, in explainRequest) (explanation, error) {
 	if s.history == nil {
 		return explanation{}, fail(exitConnect, "history is kept by the running service: start `doorward serve`, or use --file")
 	}
@@ -77,7 +77,7 @@ func explainStored(ctx context.Context, s *service, in explainRequest) (explanat
 const maxExplained = 20_000
 
 // complete adds what was found and journaled at the time, and says what the replay of one account can't know.
-func (s *service) complete(ctx context.Context, x explanation, e *event.Event, past int) (explanation, error) {
+func (s *house) complete(ctx context.Context, x explanation, e *event.Event, past int) (explanation, error) {
 	x.Unknown = append(x.Unknown, "what other accounts did: windows across accounts show this account's part; the findings' evidence has what was read at the time")
 	if past >= maxExplained {
 		x.Unknown = append(x.Unknown, fmt.Sprintf("what the account did before its last %d events", maxExplained))

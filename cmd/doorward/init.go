@@ -71,7 +71,7 @@ func initialise(ctx context.Context, cfg *Config, log *slog.Logger) (*initialise
 	if err := db.Close(); err != nil {
 		return nil, err
 	}
-	s, err := openService(cfg, log)
+	s, err := openHouse(cfg, log)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func initialise(ctx context.Context, cfg *Config, log *slog.Logger) (*initialise
 }
 
 // makeToken makes a bearer token for the platform; the store keeps its hash.
-func (s *service) makeToken(ctx context.Context) (string, error) {
+func (s *house) makeToken(ctx context.Context) (string, error) {
 	token, record, err := api.MakeToken(s.now())
 	if err != nil {
 		return "", err

@@ -47,6 +47,6 @@ doorward.audit.v1: a journal that was cut and written anew has another one. Exit
 	return c
 }
 
-func journalVerify(ctx context.Context, s *service, _ struct{}) (journal.Report, error) {
+func journalVerify(ctx context.Context, s *house, _ struct{}) (journal.Report, error) {
 	return journal.Verify(ctx, s.db, nil)
 }

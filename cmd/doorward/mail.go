@@ -190,7 +190,7 @@ func (m *mailroom) sendTo(ctx context.Context, l letter, to string) (waits, err 
 }
 
 // warnOwner tells an owner what somebody tries, once an hour for each thing.
-func (s *service) warnOwner(ctx context.Context, id auth.AccountID, what string) {
+func (s *house) warnOwner(ctx context.Context, id auth.AccountID, what string) {
 	if s.mail == nil {
 		return
 	}
@@ -202,7 +202,7 @@ func (s *service) warnOwner(ctx context.Context, id auth.AccountID, what string)
 }
 
 // tell mails a notice. The one of a wait says until when, and its link lets the owner stop whoever is waiting.
-func (s *service) tell(ctx context.Context, due notice.Due, hold bool) error {
+func (s *house) tell(ctx context.Context, due notice.Due, hold bool) error {
 	if hold {
 		a, _, err := auth.LoadAccount(ctx, s.db, due.Account)
 		if err != nil {
@@ -222,7 +222,7 @@ func (s *service) tell(ctx context.Context, due notice.Due, hold bool) error {
 }
 
 // mailCode mails the code of a recovery to one address. It is not queued: it would lie in the store until it is sent.
-func (s *service) mailCode(ctx context.Context, id auth.AccountID, address, code string) error {
+func (s *house) mailCode(ctx context.Context, id auth.AccountID, address, code string) error {
 	if s.mail == nil || s.mail.send == nil {
 		return errors.New("no mail server is configured: smtp.address")
 	}
@@ -234,7 +234,7 @@ func (s *service) mailCode(ctx context.Context, id auth.AccountID, address, code
 }
 
 // publishRows sends rows of the outbox to the broker, notices as text.
-func (s *service) publishRows(ctx context.Context, rows []outbox.Row) error {
+func (s *house) publishRows(ctx context.Context, rows []outbox.Row) error {
 	messages := make([]detect.Message, len(rows))
 	for i, r := range rows {
 		if r.Topic == detect.TopicNotices {

@@ -51,7 +51,7 @@ func served(args []string) error {
 	defer broker.Close()
 	cfg := defaults()
 	cfg.Store, cfg.Brokers = args[0], []string{broker.Addr()}
-	s, err := openService(cfg, slog.New(slog.DiscardHandler))
+	s, err := openHouse(cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func recordsOf(file string) ([]detect.Message, error) {
 }
 
 // takeIn runs shards and broker until n records have become events or dead letters.
-func (s *service) takeIn(ctx context.Context, n uint64) error {
+func (s *house) takeIn(ctx context.Context, n uint64) error {
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	work := newCrew(running)

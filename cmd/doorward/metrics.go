@@ -15,7 +15,7 @@ import (
 )
 
 // metrics serves /metrics, /livez and /readyz.
-func (s *service) metrics() http.Handler {
+func (s *house) metrics() http.Handler {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &gauges{s})
 	mux := http.NewServeMux()
@@ -33,7 +33,7 @@ func (s *service) metrics() http.Handler {
 }
 
 // notReady says why the service can't do all of its work now; empty when it can.
-func (s *service) notReady(ctx context.Context) []string {
+func (s *house) notReady(ctx context.Context) []string {
 	reasons := []string{}
 	if s.db.Full() {
 		reasons = append(reasons, "too little free disk: nothing is taken in; it goes on by itself when there is room")
@@ -56,7 +56,7 @@ func (s *service) notReady(ctx context.Context) []string {
 }
 
 // gauges reads the shards' counts when somebody asks.
-type gauges struct{ s *service }
+type gauges struct{ s *house }
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("doorward_"+name, help, labels, nil)

@@ -33,7 +33,7 @@ API and metrics. The store must exist (` + "`doorward init`" + `). Logs are JSON
 				return err
 			}
 			log := slog.New(slog.NewJSONHandler(t.talk, nil))
-			s, err := openService(cfg, log)
+			s, err := openHouse(cfg, log)
 			if err != nil {
 				return err
 			}
@@ -54,7 +54,7 @@ type serveOptions struct {
 }
 
 // serve runs everything until ctx ends, or until something fails that the rest can't do without.
-func (s *service) serve(ctx context.Context, o serveOptions) error {
+func (s *house) serve(ctx context.Context, o serveOptions) error {
 	certificate, err := s.cfg.loadCertificate()
 	if err != nil {
 		return err
@@ -154,7 +154,7 @@ func (c *crew) wait() error {
 }
 
 // listen opens the four listeners before anything else, so that a taken port is said at once.
-func (s *service) listen(spare bool) ([]*site, error) {
+func (s *house) listen(spare bool) ([]*site, error) {
 	sites := []*site{{name: "portal"}, {name: "console"}, {name: "api"}, {name: "metrics"}}
 	settings := []*listener{&s.cfg.Portal, &s.cfg.Console, &s.cfg.API, &s.cfg.Metrics}
 	for i, st := range sites {
@@ -178,7 +178,7 @@ func closeSites(sites []*site) {
 }
 
 // connect reaches the broker, makes the topics and gives a new store its shape.
-func (s *service) connect(ctx context.Context) error {
+func (s *house) connect(ctx context.Context) error {
 	if len(s.cfg.Brokers) == 0 {
 		return fail(exitUsage, "brokers: none are set: --brokers HOST:PORT, DOORWARD_BROKERS, or brokers: in the config file")
 	}
@@ -205,7 +205,7 @@ func (s *service) connect(ctx context.Context) error {
 }
 
 // openMail makes the mailroom.
-func (s *service) openMail(send notice.Send) error {
+func (s *house) openMail(send notice.Send) error {
 	w, err := notice.New(notice.Config{Keys: s.keys, PublicURL: s.cfg.portalURL(), Zone: ownerZone, Language: s.cfg.Languages[0],
 		Profiles: func(ctx context.Context, id auth.AccountID) (*auth.Profile, error) {
 			p, _, err := auth.LoadProfile(ctx, s.db, s.keys, id)
@@ -244,7 +244,7 @@ func smtpTLS(address string) notice.TLS {
 }
 
 // handlers makes what answers on each listener.
-func (s *service) handlers(sites []*site) error {
+func (s *house) handlers(sites []*site) error {
 	for _, st := range sites {
 		var err error
 		switch st.name {

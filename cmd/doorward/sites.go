@@ -21,7 +21,7 @@ import (
 )
 
 // portal is the owners' site.
-func (s *service) portal() (http.Handler, error) {
+func (s *house) portal() (http.Handler, error) {
 	p, err := portal.New(portal.Config{
 		Name: "Doorward", PublicURL: s.cfg.portalURL(), Language: s.cfg.Languages[0], Zone: ownerZone, Contacts: s.contacts(), Now: s.now, Log: s.log,
 		Engine: s.db, Keys: s.keys, Flow: s.flow, Ask: s.mailLink, Again: s.mailNewLink, Story: s.story, Asked: s.asked, Answer: s.answer,
@@ -34,7 +34,7 @@ func (s *service) portal() (http.Handler, error) {
 	return p.Handler(), nil
 }
 
-func (s *service) contacts() []portal.Contact {
+func (s *house) contacts() []portal.Contact {
 	var all []portal.Contact
 	for _, c := range s.cfg.Contacts {
 		kind, link := "mail", c.Address
@@ -56,7 +56,7 @@ func (s *service) contacts() []portal.Contact {
 }
 
 // mailLink mails the owner of an account the link of the way back that is open; without one nothing happens.
-func (s *service) mailLink(ctx context.Context, id auth.AccountID) error {
+func (s *house) mailLink(ctx context.Context, id auth.AccountID) error {
 	a, _, err := auth.LoadAccount(ctx, s.db, id)
 	if err != nil || a.Recovery == "" || len(a.Refuse()) == 0 || a.State == auth.Probation {
 		return err
@@ -65,7 +65,7 @@ func (s *service) mailLink(ctx context.Context, id auth.AccountID) error {
 }
 
 // mailNewLink mails the owner of a recovery a new link; the ones before it work no more. More than three an hour are not sent.
-func (s *service) mailNewLink(ctx context.Context, id string) error {
+func (s *house) mailNewLink(ctx context.Context, id string) error {
 	token, err := s.flow.Reissue(ctx, id)
 	if errors.Is(err, recovery.ErrOften) || errors.Is(err, recovery.ErrLink) {
 		return nil
@@ -94,7 +94,7 @@ func (s *service) mailNewLink(ctx context.Context, id string) error {
 }
 
 // loadFinding reads a finding; false when it is not kept.
-func (s *service) loadFinding(ctx context.Context, id string) (f detect.Finding, ok bool, err error) {
+func (s *house) loadFinding(ctx context.Context, id string) (f detect.Finding, ok bool, err error) {
 	v, err := s.db.Get(ctx, store.Key(store.KindFinding, id))
 	if err != nil || v[0] == nil {
 		return f, false, err
@@ -106,7 +106,7 @@ func (s *service) loadFinding(ctx context.Context, id string) (f detect.Finding,
 }
 
 // asked is what a "was this you?" notice is about: the event as its owner may know it.
-func (s *service) asked(ctx context.Context, id string) (portal.Event, error) {
+func (s *house) asked(ctx context.Context, id string) (portal.Event, error) {
 	f, ok, err := s.loadFinding(ctx, id)
 	if err != nil {
 		return portal.Event{}, err
@@ -122,7 +122,7 @@ func (s *service) asked(ctx context.Context, id string) (portal.Event, error) {
 }
 
 // ownersEvent is an event as its owner may know it.
-func (s *service) ownersEvent(l history.Line) portal.Event {
+func (s *house) ownersEvent(l history.Line) portal.Event {
 	e, bad := rememberedEvent(l)
 	if bad != nil {
 		return portal.Event{Type: l.Type, At: l.At}
@@ -136,7 +136,7 @@ func (s *service) ownersEvent(l history.Line) portal.Event {
 
 // answer puts an owner's yes or no to the account's shard. The id is made of the finding, so that the same answer counts once; a yes after
 // a no loosens nothing.
-func (s *service) answer(ctx context.Context, finding string, denied bool) error {
+func (s *house) answer(ctx context.Context, finding string, denied bool) error {
 	f, ok, err := s.loadFinding(ctx, finding)
 	if err != nil {
 		return err
@@ -159,7 +159,7 @@ func (s *service) answer(ctx context.Context, finding string, denied bool) error
 }
 
 // story is what happened on an account since its trouble began, for its owner.
-func (s *service) story(ctx context.Context, v recovery.View) (portal.Story, error) {
+func (s *house) story(ctx context.Context, v recovery.View) (portal.Story, error) {
 	var st portal.Story
 	a, _, err := auth.LoadAccount(ctx, s.db, v.Account.Account)
 	if err != nil || a.FirstBad == "" {
@@ -182,7 +182,7 @@ func (s *service) story(ctx context.Context, v recovery.View) (portal.Story, err
 }
 
 // console is the staff site.
-func (s *service) console() (http.Handler, error) {
+func (s *house) console() (http.Handler, error) {
 	c, err := console.New(console.Config{
 		Engine: s.db, Keys: s.keys, Staff: s.staff, Desk: s.desk, Unpause: s.factors.UnpauseBatch, Now: s.now, Log: s.log, PublicURL: s.cfg.consoleURL(),
 		Rules: func() []*rules.Rule { return s.rules.Rules() },

@@ -49,7 +49,7 @@ and role are new. So it is also the way back for staff who lost theirs.`,
 	return c
 }
 
-func staffInvite(ctx context.Context, s *service, in staffRequest) (staffLink, error) {
+func staffInvite(ctx context.Context, s *house, in staffRequest) (staffLink, error) {
 	role, ok := staff.ParseRole(in.Role)
 	if !ok {
 		return staffLink{}, fail(exitUsage, "no role %q", in.Role)

@@ -65,7 +65,7 @@ PUT /v1/accounts/{id} instead.`,
 	return c
 }
 
-func totpEnroll(ctx context.Context, s *service, in totpRequest) (enrolment, error) {
+func totpEnroll(ctx context.Context, s *house, in totpRequest) (enrolment, error) {
 	id, err := auth.ParseAccountID(in.ID)
 	if err != nil {
 		return enrolment{}, &exit{exitUsage, err}
@@ -81,7 +81,7 @@ func totpEnroll(ctx context.Context, s *service, in totpRequest) (enrolment, err
 	return enrolment{URI: e.URI, Key: e.Key, RecoveryCodes: codes}, nil
 }
 
-func totpConfirm(ctx context.Context, s *service, in totpRequest) (enrolment, error) {
+func totpConfirm(ctx context.Context, s *house, in totpRequest) (enrolment, error) {
 	id, err := auth.ParseAccountID(in.ID)
 	if err != nil {
 		return enrolment{}, &exit{exitUsage, err}

@@ -21,7 +21,7 @@ func TestEnrolmentCountsOnlyWhenConfirmed(t *testing.T) {
 	if code := run(ctx, []string{"init", "--store", cfg.Store}, strings.NewReader(""), io.Discard, io.Discard); code != exitOK {
 		t.Fatalf("init ends with %d", code)
 	}
-	s, err := openService(cfg, slog.New(slog.DiscardHandler))
+	s, err := openHouse(cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

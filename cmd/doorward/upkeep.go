@@ -19,7 +19,7 @@ import (
 )
 
 // every calls f at once and then again after each pause until ctx ends; an error is logged and tried again.
-func (s *service) every(ctx context.Context, pause time.Duration, what string, f func(context.Context) error) error {
+func (s *house) every(ctx context.Context, pause time.Duration, what string, f func(context.Context) error) error {
 	t := time.NewTicker(pause)
 	defer t.Stop()
 	for {
@@ -35,7 +35,7 @@ func (s *service) every(ctx context.Context, pause time.Duration, what string, f
 }
 
 // tellProgress tells Kafka where the shards stand, for dashboards of lag; what counts is in the store.
-func (s *service) tellProgress(ctx context.Context) error {
+func (s *house) tellProgress(ctx context.Context) error {
 	return s.every(ctx, time.Second, "tell progress", func(context.Context) error {
 		for _, sh := range s.shards {
 			if st := sh.Status(); st.Loaded && len(st.Positions) > 0 {
@@ -47,7 +47,7 @@ func (s *service) tellProgress(ctx context.Context) error {
 }
 
 // watchDeadlines lets states of quiet accounts end: the shard itself does it before the first event at or past the deadline.
-func (s *service) watchDeadlines(ctx context.Context) error {
+func (s *house) watchDeadlines(ctx context.Context) error {
 	return s.every(ctx, time.Second, "end states whose time has come", func(ctx context.Context) error {
 		now := s.now().UTC()
 		var due []auth.AccountID
@@ -80,7 +80,7 @@ var auditKey = store.Key(store.KindMeta, "audit")
 
 // publishAudit publishes the journal's entries, each with the hash that chains it, so that what the platform keeps of them shows a journal
 // that was cut or written anew (reference: security I-6, anchored outside at least every 60 s; here within a second).
-func (s *service) publishAudit(ctx context.Context) error {
+func (s *house) publishAudit(ctx context.Context) error {
 	return s.every(ctx, time.Second, "publish the journal", func(ctx context.Context) error {
 		for {
 			v, err := s.db.Get(ctx, auditKey)
@@ -131,7 +131,7 @@ func auditMessage(l journal.Line) (detect.Message, error) {
 }
 
 // sweep deletes what is older than its retention, a little at a time: each sweeper goes on where it stopped, over and over.
-func (s *service) sweep(ctx context.Context) error {
+func (s *house) sweep(ctx context.Context) error {
 	by := func(kind byte) sweeper {
 		return func(ctx context.Context, e store.Engine, before time.Time, from []byte, limit int) (store.Swept, error) {
 			return store.SweepBy(ctx, e, kind, before, dateOf, from, limit)
@@ -164,7 +164,7 @@ func dateOf(value []byte) (time.Time, error) {
 }
 
 // keepHistory reads the input topics into the history, with offsets of its own: never on a verdict's way.
-func (s *service) keepHistory(ctx context.Context) error {
+func (s *house) keepHistory(ctx context.Context) error {
 	work := newCrew(ctx)
 	for _, topic := range s.cfg.Topics {
 		for p := range s.shape.Shards {
@@ -176,7 +176,7 @@ func (s *service) keepHistory(ctx context.Context) error {
 	return work.wait()
 }
 
-func (s *service) tailHistory(ctx context.Context, topic string, partition int) error {
+func (s *house) tailHistory(ctx context.Context, topic string, partition int) error {
 	at, err := s.history.Positions(ctx)
 	if err != nil {
 		return err
@@ -213,7 +213,7 @@ func rememberedEvent(l history.Line) (*event.Event, *event.Error) {
 }
 
 // backlog is how many rows of the outbox wait, over all shards, up to a thousand each.
-func (s *service) backlog(ctx context.Context) (n int, err error) {
+func (s *house) backlog(ctx context.Context) (n int, err error) {
 	for i := range s.shards {
 		m, err := outbox.Backlog(ctx, s.db, i, 1000)
 		if err != nil {

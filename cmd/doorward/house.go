@@ -27,9 +27,9 @@ import (
 	"doorward/store/outbox"
 )
 
-// service is everything that works on one store, wired together: the running `serve` and `demo`, and a command that opens the store
+// house is everything that works on one store, wired together: the running `serve` and `demo`, and a command that opens the store
 // because no service runs.
-type service struct {
+type house struct {
 	cfg  *Config
 	log  *slog.Logger
 	now  func() time.Time
@@ -98,13 +98,13 @@ func readKey(path string) (*auth.Keys, error) {
 // checkOf is what the store knows its key by.
 func checkOf(k *auth.Keys) [32]byte { return k.MAC("store check") }
 
-// openService opens the store and makes everything that needs no broker. The shards are made when the store has its shape.
-func openService(cfg *Config, log *slog.Logger) (*service, error) {
+// openHouse opens the store and makes everything that needs no broker. The shards are made when the store has its shape.
+func openHouse(cfg *Config, log *slog.Logger) (*house, error) {
 	keys, err := readKey(keyFile(cfg))
 	if err != nil {
 		return nil, err
 	}
-	s := &service{cfg: cfg, log: log, now: time.Now, keys: keys, answers: newAnswers()}
+	s := &house{cfg: cfg, log: log, now: time.Now, keys: keys, answers: newAnswers()}
 	if s.rules, err = loadRules(cfg.Rules); err != nil {
 		return nil, err
 	}
@@ -130,7 +130,7 @@ func storeError(err error) error {
 }
 
 // wire makes the rooms that work on the store.
-func (s *service) wire() error {
+func (s *house) wire() error {
 	s.publish = func(context.Context, []outbox.Row) error { return errNoBroker }
 	b, err := s.db.Get(context.Background(), shapeKey)
 	if err != nil {
@@ -160,7 +160,7 @@ func (s *service) wire() error {
 var errNoBroker = errors.New("no broker is connected")
 
 // cut gives a store its shape with the first broker, and refuses another one later.
-func (s *service) cut(ctx context.Context, partitions int) error {
+func (s *house) cut(ctx context.Context, partitions int) error {
 	if s.shape.Shards == 0 {
 		next := shape{Shards: partitions, Topics: s.cfg.Topics, Partitioner: s.cfg.Partitioner}
 		b, err := json.Marshal(next)
@@ -185,7 +185,7 @@ func (s *service) cut(ctx context.Context, partitions int) error {
 }
 
 // makeShards makes the shards; runShards starts them.
-func (s *service) makeShards() {
+func (s *house) makeShards() {
 	n := s.shape.Shards
 	s.pace = detect.NewPace(n)
 	board := window.NewBoard(n)
@@ -218,7 +218,7 @@ func decodeRecord(r detect.Record) (*event.Event, *event.Error) {
 }
 
 // runShards runs every shard until ctx ends; the first that can't go on ends the others.
-func (s *service) runShards(ctx context.Context) error {
+func (s *house) runShards(ctx context.Context) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var all sync.WaitGroup
@@ -237,7 +237,7 @@ func (s *service) runShards(ctx context.Context) error {
 }
 
 // home is the shard an account lives on: of its first event, or where its first event would go.
-func (s *service) home(ctx context.Context, id auth.AccountID) (int, error) {
+func (s *house) home(ctx context.Context, id auth.AccountID) (int, error) {
 	if s.shape.Shards == 0 {
 		return 0, errors.New("this store has not served yet: start `doorward serve` once, so that it knows its topics")
 	}
@@ -251,14 +251,14 @@ func (s *service) home(ctx context.Context, id auth.AccountID) (int, error) {
 	return kafka.PartitionOf(s.shape.Partitioner, []byte(id), s.shape.Shards), nil
 }
 
-func (s *service) wake(shard int) {
+func (s *house) wake(shard int) {
 	if shard < len(s.shards) {
 		s.shards[shard].Wake()
 	}
 }
 
 // account is what the platform is told of an account; unknown when its shard can't be sure.
-func (s *service) account(ctx context.Context, id auth.AccountID) (auth.Record, error) {
+func (s *house) account(ctx context.Context, id auth.AccountID) (auth.Record, error) {
 	a, _, err := auth.LoadAccount(ctx, s.db, id)
 	if err != nil {
 		return auth.Record{}, err
@@ -271,4 +271,4 @@ func (s *service) account(ctx context.Context, id auth.AccountID) (auth.Record, 
 	return r, nil
 }
 
-func (s *service) close() error { return s.db.Close() }
+func (s *house) close() error { return s.db.Close() }
