@@ -140,8 +140,10 @@ func (s *Shard) Run(ctx context.Context) error {
 			s.say(func(st *Status) { st.Problem = err.Error() })
 			return fmt.Errorf("shard %d: %w", s.n, err)
 		}
+		if s.Status().Problem != err.Error() { // said once, not every five seconds of a full disk
+			s.config.Log.Error("shard loads again", "shard", s.n, "problem", err)
+		}
 		s.say(func(st *Status) { st.Problem = err.Error() })
-		s.config.Log.Error("shard loads again", "shard", s.n, "problem", err)
 		select {
 		case <-ctx.Done():
 			return nil
