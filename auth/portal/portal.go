@@ -138,9 +138,10 @@ func New(c Config) (*Portal, error) {
 	}
 	return &Portal{c: c, site: site,
 		sessions: &web.Sessions{Site: site, Engine: c.Engine, Idle: Idle, Absolute: Absolute},
-		asks:     web.NewLimiter(time.Minute, 10, 10_000, c.Now),
-		tries:    web.NewLimiter(2*time.Second, 60, 10_000, c.Now),
-		queue:    make(chan func(context.Context) error, 256)}, nil
+		// codes are guarded per account; these guard the machine, and an office or a carrier behind one address must get through
+		asks:  web.NewLimiter(10*time.Second, 30, 10_000, c.Now),
+		tries: web.NewLimiter(200*time.Millisecond, 300, 10_000, c.Now),
+		queue: make(chan func(context.Context) error, 256)}, nil
 }
 
 // checkLinks refuses links that could be something else than what they look like (S-38).
