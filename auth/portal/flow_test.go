@@ -210,11 +210,11 @@ func TestEveryAccountGetsTheSameAnswer(t *testing.T) {
 func TestAskingIsBounded(t *testing.T) {
 	b := newBench(t)
 	codes := map[int]int{}
-	for range 30 {
+	for range 50 {
 		codes[b.browser("en").do("POST", "/", url.Values{"account": {"x"}}).Code]++
 	}
-	if codes[303] != 10 || codes[429] != 20 {
-		t.Errorf("answers %v, want ten links and then none", codes)
+	if codes[303] != 30 || codes[429] != 20 {
+		t.Errorf("answers %v, want thirty links and then none", codes)
 	}
 	b.address = "198.51.100.9:1"
 	if got := b.browser("en").do("POST", "/", url.Values{"account": {"x"}}).Code; got != 303 {
