@@ -8,9 +8,9 @@ import (
 // A frame is what Dirty and Page write: version 1, length of the entries 4, entries, CRC-32C 4 of all before. An entry is a tag 1, the
 // position of its key in Keys 1 (so Keys only grows at its end), and
 //
-//	record: the record's bytes, sparse
+//	record: uvarint of its size, its bytes (packed.go), sparse (sparse.go)
 //	tomb:   hash 16, stamp 8
-//	grave:  slice 8, the record's bytes, sparse
+//	grave:  slice 8, then as a record
 //
 // Crash story: a page must be committed with or after the delta that holds what was changed before the page was made; then what a store
 // holds is never ahead of its sequence. The pages of one checkpoint (from Page(0) on), then the deltas since its Page(0) in their order, give
@@ -24,6 +24,8 @@ const (
 	tagRecord = 0
 	tagTomb   = 1
 	tagGrave  = 2
+
+	gravesPerPage = 256
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -66,11 +68,10 @@ func (t *table) appendDirty(dst []byte, key byte) []byte {
 		dst = append(dst, d.id[:]...)
 		dst = binary.LittleEndian.AppendUint64(dst, d.stamp)
 	}
-	for _, slot := range t.dirty {
-		t.flags[slot] &^= isDirty
-		if t.flags[slot]&isLive != 0 {
-			dst = append(dst, tagRecord, key)
-			dst = appendSparse(dst, t.rec(slot))
+	for _, ref := range t.dirty { // one that has moved or left since is no longer there
+		if rec := t.rec(ref); rec[47]&isDirty != 0 {
+			rec[47] &^= isDirty
+			dst = appendRecord(append(dst, tagRecord, key), rec)
 		}
 	}
 	t.tombs, t.dirty = t.tombs[:0], t.dirty[:0]
@@ -80,11 +81,23 @@ func (t *table) appendDirty(dst []byte, key byte) []byte {
 func (d *grave) append(dst []byte, key byte) []byte {
 	dst = append(dst, tagGrave, key)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(d.at))
-	return appendSparse(dst, d.rec)
+	return appendRecord(dst, d.rec)
 }
 
-// Page is the n-th page of all records, about 256 KiB, possibly empty; more: there is one after it. Takes may lie between the pages of a
-// checkpoint. Page n is always the same slots: what moves to an earlier one meanwhile is in a delta.
+// appendRecord appends the size of a record and its bytes, sparse, without what is the table's.
+func appendRecord(dst, rec []byte) []byte {
+	n := sizeOf(rec)
+	dst = binary.AppendUvarint(dst, uint64(n))
+	flags := rec[47]
+	rec[47] = 0
+	dst = appendSparse(dst, rec[:n])
+	rec[47] = flags
+	return dst
+}
+
+// Page is the n-th page of all records, about 128 KiB, possibly empty; more: there is one after it. Takes may lie between the pages of a
+// checkpoint. Page n is always the same
+// places: what moves to an earlier one meanwhile has changed, and is in a delta.
 func (m *Memory) Page(n int) (page []byte, more bool) {
 	k, chunk := n%len(Keys), n/len(Keys)
 	page = m.table(k).appendPage(beginFrame(nil), byte(k), chunk)
@@ -103,7 +116,7 @@ func (m *Memory) Page(n int) (page []byte, more bool) {
 }
 
 func (t *table) hasPage(chunk int) bool {
-	return chunk*t.perSlab < t.used || chunk*t.perSlab < len(t.graves.queue)+t.graves.gone-t.graves.base
+	return chunk < len(t.slabs) || chunk*gravesPerPage < len(t.graves.queue)+t.graves.gone-t.graves.base
 }
 
 func (t *table) appendPage(dst []byte, key byte, chunk int) []byte {
@@ -111,16 +124,11 @@ func (t *table) appendPage(dst []byte, key byte, chunk int) []byte {
 	if chunk == 0 {
 		g.base = g.gone
 	}
-	for i := chunk * t.perSlab; i < (chunk+1)*t.perSlab; i++ {
+	for i := chunk * gravesPerPage; i < (chunk+1)*gravesPerPage; i++ {
 		if at := i + g.base - g.gone; at >= 0 && at < len(g.queue) {
 			dst = g.queue[at].append(dst, key)
 		}
 	}
-	for i := chunk * t.perSlab; i < min(t.used, (chunk+1)*t.perSlab); i++ {
-		if t.flags[i]&isLive != 0 {
-			dst = append(dst, tagRecord, key)
-			dst = appendSparse(dst, t.rec(uint32(i)))
-		}
-	}
+	t.live(chunk, chunk+1, func(_ uint32, rec []byte) { dst = appendRecord(append(dst, tagRecord, key), rec) })
 	return dst
 }

@@ -1,0 +1,138 @@
+package window
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"doorward/auth"
+	"doorward/rules/event"
+	"doorward/rules/geo"
+)
+
+// builtin are the windows of the built-in rules, which this package can't import.
+func builtin() []Spec {
+	h, d := time.Hour, 24*time.Hour
+	failed, login, money := []string{"login.failed"}, []string{"login.succeeded"}, []string{"transaction.requested"}
+	return []Spec{
+		{Func: Count, Key: Account, Types: failed, Span: 10 * time.Minute},
+		{Func: Count, Key: Account, Types: failed, Span: h},
+		{Func: Count, Key: Account, Types: money, Span: 10 * time.Minute, Where: "out"},
+		{Func: Count, Key: Account, Types: money, Span: d, Where: "out"},
+		{Func: Count, Key: Account, Types: money, Span: 30 * d, Where: "out"},
+		{Func: Sum, Key: Account, Types: money, Span: 30 * d, Where: "out"},
+		{Func: FirstSeen, Key: Account, Field: "device"},
+		{Func: Known, Key: Account, Field: "device"},
+		{Func: KnownFor, Key: Account, Field: "device"},
+		{Func: FirstSeen, Key: Account, Field: "country"},
+		{Func: Known, Key: Account, Field: "country"},
+		{Func: KnownFor, Key: Account, Field: "counterparty", Types: money, Where: "out"},
+		{Func: Age, Key: Account},
+		{Func: Since, Key: Account, Types: []string{"login.mfa.succeeded"}},
+		{Func: Speed, Key: Account, Types: login},
+		{Func: Distance, Key: Account, Types: login},
+		{Func: Sequence, Key: Account, Types: []string{"account.password.reset", "login.succeeded", "transaction.requested"}, Span: d},
+		{Func: Again, Key: Account, Field: "login.guessing"},
+		{Func: Again, Key: Account, Field: "login.guessing_address"},
+		{Func: Again, Key: Account, Field: "login.spraying"},
+		{Func: Again, Key: Account, Field: "login.device_many_accounts"},
+		{Func: Again, Key: Account, Field: "money.velocity"},
+		{Func: Count, Key: IP, Types: failed, Span: 10 * time.Minute},
+		{Func: Count, Key: IP, Types: login, Span: 10 * time.Minute},
+		{Func: Count, Key: IP, Types: failed, Span: h},
+		{Func: Distinct, Key: Network, Types: failed, Field: "account", Span: h},
+		{Func: Distinct, Key: Network, Types: login, Field: "account", Span: h},
+		{Func: Distinct, Key: Device, Types: login, Field: "account", Span: d},
+	}
+}
+
+// BenchmarkBuiltin takes logins and payments of many accounts on eight shards that read one another, as the built-in rules have them: each
+// account has its address and its device, a network holds eight accounts. "all" reads every window, "few" those whose rules are asked.
+func BenchmarkBuiltin(b *testing.B) {
+	for _, c := range []struct {
+		name     string
+		accounts int
+		all      bool
+	}{{"all-10k", 10_000, true}, {"few-10k", 10_000, false}, {"few-200k", 200_000, false}} {
+		b.Run(c.name, func(b *testing.B) { benchmarkBuiltin(b, c.accounts, c.all) })
+	}
+}
+
+func benchmarkBuiltin(b *testing.B, accounts int, all bool) {
+	const n = 8
+	fs := shards(b, n, 0, builtin())
+	inputs := make([]Input, 4*accounts)
+	for i := range inputs {
+		n := int(uint32(i) * 2654435761 % uint32(accounts))
+		e := &event.Event{Account: auth.AccountID(fmt.Sprintf("acct-%08d", n)), Type: "login.succeeded",
+			Data: event.Data{IP: fmt.Sprintf("%d.%d.%d.%d", 20+n>>19, n>>11&255, n>>3&255, n&7), Device: fmt.Sprintf("device-%010d", n)}}
+		switch i % 10 {
+		case 0:
+			e.Type = "login.failed"
+		case 1, 2, 3, 4:
+			e.Type, e.Counterparty, e.Direction, e.Amount, e.HasAmount = "transaction.requested", fmt.Sprint("p-", i*31%977), "out", 1999, true
+		}
+		inputs[i] = Input{Event: e, Place: geo.Place{Lat: float64(n % 90), Lon: 10, HasPoint: true, Country: "FR"}}
+	}
+	l := fs[0].Layout()
+	reads := map[event.Type][]int{}
+	for s := range l.Len() {
+		spec := l.Spec(s)
+		for _, t := range []event.Type{"login.failed", "login.succeeded", "transaction.requested"} {
+			failing, paying := t == "login.failed", t == "transaction.requested"
+			of := len(spec.Types) == 0 || spec.Types[0] == string(t)
+			if all || spec.Func != Again && (failing && of && spec.Span != 0 || paying && of || !failing && !paying && (len(spec.Types) == 0 || spec.Key == Device || spec.Func == Speed)) {
+				reads[t] = append(reads[t], s)
+			}
+		}
+	}
+	sequence := 0
+	asOf := make([]int64, n)
+	take := func() {
+		in := &inputs[sequence%len(inputs)]
+		in.Event.Time = t0.Add(time.Duration(sequence) * 50 * time.Microsecond).Truncate(time.Millisecond)
+		in.Event.Arrival = in.Event.Time
+		f := fs[sequence%len(inputs)*2654435761%(1<<32)%accounts%n]
+		if sequence++; sequence%256 == 0 {
+			for i, f := range fs {
+				asOf[i] = f.Closed()
+			}
+			for _, f := range fs {
+				f.Read(asOf)
+			}
+		}
+		in.Sequence = uint64(sequence)
+		v := f.Take(in)
+		for _, s := range reads[in.Event.Type] {
+			v.Read(s)
+		}
+	}
+	for range inputs {
+		take()
+	}
+	var dirty []byte
+	var dirtied time.Duration
+	for _, f := range fs {
+		dirty = f.Dirty(dirty[:0])
+	}
+	bytes, count := 0, 0
+	b.ReportAllocs()
+	before := cpu(b)
+	for b.Loop() {
+		take()
+		if count++; count%2000 == 0 {
+			b.StopTimer()
+			from := cpu(b)
+			for _, f := range fs {
+				dirty = f.Dirty(dirty[:0])
+				bytes += len(dirty)
+			}
+			dirtied += cpu(b) - from
+			b.StartTimer()
+		}
+	}
+	b.ReportMetric(float64(cpu(b)-before-dirtied)/float64(count), "cpu-ns/op")
+	b.ReportMetric(float64(dirtied)/float64(count), "dirty-ns/op")
+	b.ReportMetric(float64(bytes)/float64(count/2000*2000+1), "delta-B/op")
+	reportBytes(b, fs, accounts)
+}

@@ -1,0 +1,13 @@
+package window
+
+import "testing"
+
+func reportBytes(b *testing.B, fs []*feed, accounts int) {
+	total := 0
+	for _, f := range fs {
+		for _, k := range Keys {
+			total += f.Bytes(k)
+		}
+	}
+	b.ReportMetric(float64(total)/float64(accounts), "B/account")
+}
