@@ -69,6 +69,9 @@ func (t *table) appendDirty(dst []byte, key byte) []byte {
 		dst = binary.LittleEndian.AppendUint64(dst, d.stamp)
 	}
 	for _, ref := range t.dirty { // one that has moved or left since is no longer there
+		if !t.holds(ref) {
+			continue
+		}
 		if rec := t.rec(ref); rec[47]&isDirty != 0 {
 			rec[47] &^= isDirty
 			dst = appendRecord(append(dst, tagRecord, key), rec)
@@ -97,7 +100,7 @@ func appendRecord(dst, rec []byte) []byte {
 
 // Page is the n-th page of all records, about 128 KiB, possibly empty; more: there is one after it. Takes may lie between the pages of a
 // checkpoint. Page n is always the same
-// places: what moves to an earlier one meanwhile has changed, and is in a delta.
+// places: what moves to an earlier one meanwhile is in a delta.
 func (m *Memory) Page(n int) (page []byte, more bool) {
 	k, chunk := n%len(Keys), n/len(Keys)
 	page = m.table(k).appendPage(beginFrame(nil), byte(k), chunk)
@@ -129,6 +132,7 @@ func (t *table) appendPage(dst []byte, key byte, chunk int) []byte {
 			dst = g.queue[at].append(dst, key)
 		}
 	}
-	t.live(chunk, chunk+1, func(_ uint32, rec []byte) { dst = appendRecord(append(dst, tagRecord, key), rec) })
+	t.paged = chunk
+	t.live(chunk, chunk+1, func(rec []byte) { dst = appendRecord(append(dst, tagRecord, key), rec) })
 	return dst
 }

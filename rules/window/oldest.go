@@ -18,7 +18,7 @@ type oldest struct {
 
 type aged struct {
 	stamp uint64
-	ref   uint32
+	id    id
 }
 
 // sampled is how many records are asked to guess which stamps are low.
@@ -32,8 +32,8 @@ func (o *oldest) next(t *table) uint32 {
 		for len(o.queue) > 0 {
 			a := o.queue[0]
 			o.queue = o.queue[1:]
-			if rec := t.rec(a.ref); rec[47]&isLive != 0 && stamp(rec) == a.stamp {
-				return a.ref
+			if ref, ok := t.find(&a.id); ok && stamp(t.rec(ref)) == a.stamp {
+				return ref
 			}
 		}
 		o.fill(t)
@@ -43,16 +43,16 @@ func (o *oldest) next(t *table) uint32 {
 func (o *oldest) fill(t *table) {
 	limit := o.guess(t)
 	o.queue = o.queue[:0:0]
-	t.live(0, len(t.slabs), func(ref uint32, rec []byte) {
+	t.live(0, len(t.slabs), func(rec []byte) {
 		if s := stamp(rec); s <= limit {
-			o.queue = append(o.queue, aged{s, ref})
+			o.queue = append(o.queue, aged{s, id(rec[:16])})
 		}
 	})
 	slices.SortFunc(o.queue, func(a, b aged) int {
 		if c := cmp.Compare(a.stamp, b.stamp); c != 0 {
 			return c
 		}
-		return bytes.Compare(t.rec(a.ref)[:16], t.rec(b.ref)[:16])
+		return bytes.Compare(a.id[:], b.id[:])
 	})
 }
 

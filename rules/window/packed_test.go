@@ -152,3 +152,24 @@ func TestEvictionOfMany(t *testing.T) {
 		t.Errorf("%d evicted, %d left", f.Evicted(), f.Len(Account))
 	}
 }
+
+// An account pays for what it remembers, not for what it could.
+func TestSmallAccountsAreSmall(t *testing.T) {
+	f := newFeed(t, 0, builtin()...)
+	const accounts = 20_000
+	for i := range 3 * accounts {
+		n, at := i%accounts, time.Duration(i)*time.Millisecond
+		name, d := "login.succeeded", event.Data{IP: fmt.Sprintf("10.%d.%d.9", n>>8, n&255), Device: fmt.Sprint(n)}
+		if i > accounts {
+			name, d.Direction, d.HasAmount, d.Amount, d.Counterparty = "transaction.requested", "out", true, 1000, fmt.Sprint(i)
+		}
+		f.takeAt(at, at, fmt.Sprint("acct-", n), name, d, geo.Place{Country: "FR", HasPoint: true})
+	}
+	total := 0
+	for _, k := range Keys {
+		total += f.Bytes(k)
+	}
+	if total > 600*accounts {
+		t.Errorf("%d bytes per account with its address, network and device; want at most 600", total/accounts)
+	}
+}

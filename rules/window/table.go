@@ -16,7 +16,7 @@ const (
 )
 
 // table is the records of one key: slabs of records of one size each, and an index by hash. A record is named by its ref, the slab and the
-// place in it, until it moves or leaves.
+// place in it, until it or another of its size moves or leaves.
 type table struct {
 	budget    int
 	graveyard bool
@@ -24,7 +24,10 @@ type table struct {
 
 	index   index
 	slabs   []slab
+	spare   []int   // slabs that hold nothing
 	classes []class // by size
+	room    int     // bytes of a slab
+	paged   int     // the last slab that went into a page since the first one did, -1: none
 	oldest  oldest
 	young   int // how long a new record became last with its first event: the next one gets as much room
 
@@ -35,17 +38,21 @@ type table struct {
 }
 
 type slab struct {
-	size  int
+	size  int // of its records, 0: none
 	bytes []byte
 }
 
-// class is the records of one size.
+// class is the records of one size. They lie without gaps: the last one moves to where another has left.
 type class struct {
 	size  int
-	slab  int // the last one, -1: none
-	used  int // places of it ever handed out
-	free  []uint32
-	bytes int // of all its slabs
+	slabs []int
+	used  int // places
+}
+
+// place is the ref of a class's n-th place.
+func (c *class) place(t *table, n int) uint32 {
+	per := len(t.slabs[c.slabs[0]].bytes) / c.size
+	return uint32(c.slabs[n/per])<<slotBits | uint32(n%per)
 }
 
 // moment is where a shard's clock stands.
@@ -75,7 +82,7 @@ type tomb struct {
 }
 
 func newTable(budget int, graveyard bool) *table {
-	return &table{budget: max(1, budget), graveyard: graveyard, index: newIndex(), graves: graves{byID: map[id][]*grave{}}}
+	return &table{budget: max(1, budget), room: slabBytes, paged: -1, graveyard: graveyard, index: newIndex(), graves: graves{byID: map[id][]*grave{}}}
 }
 
 // rec is a record and the room behind it.
@@ -142,27 +149,60 @@ func classOf(size int) (n, classSize int) {
 func (t *table) alloc(size int) uint32 {
 	n, size := classOf(size)
 	for len(t.classes) <= n {
-		t.classes = append(t.classes, class{slab: -1})
+		t.classes = append(t.classes, class{})
 	}
 	c := &t.classes[n]
-	if n := len(c.free); n > 0 {
-		ref := c.free[n-1]
-		c.free = c.free[:n-1]
-		return ref
-	}
-	if c.size = size; c.slab < 0 || (c.used+1)*size > len(t.slabs[c.slab].bytes) {
-		c.slab, c.used = len(t.slabs), 0
-		t.slabs = append(t.slabs, slab{size, make([]byte, max(1, slabBytes/size)*size)})
+	c.size = size
+	per := max(1, t.room/size)
+	if c.used == per*len(c.slabs) {
+		c.slabs = append(c.slabs, t.slab(size, per))
 	}
 	c.used++
-	return uint32(c.slab)<<slotBits | uint32(c.used-1)
+	return c.place(t, c.used-1)
 }
 
+// slab gives an empty slab for records of a size.
+func (t *table) slab(size, per int) int {
+	if k := len(t.spare); k > 0 && per > 1 {
+		n := t.spare[k-1]
+		t.spare = t.spare[:k-1]
+		t.slabs[n] = slab{size, t.slabs[n].bytes[:per*size]}
+		clear(t.slabs[n].bytes)
+		return n
+	}
+	t.slabs = append(t.slabs, slab{size, make([]byte, per*size, max(per*size, t.room))})
+	return len(t.slabs) - 1
+}
+
+// release frees a place, and moves the last record of its size there. That one is written with the next delta when the pages of a
+// checkpoint have passed the place and not yet where it was: else it would be in neither.
 func (t *table) release(ref uint32) {
 	rec := t.rec(ref)
-	rec[47] = 0
 	n, _ := classOf(len(rec))
-	t.classes[n].free = append(t.classes[n].free, ref)
+	c := &t.classes[n]
+	c.used--
+	last := c.place(t, c.used)
+	end := t.rec(last)
+	if last != ref {
+		copy(rec, end)
+		h := id(rec[:16])
+		t.index.move(h.tag(), last, ref)
+		if rec[47]&isDirty != 0 || int(ref>>slotBits) <= t.paged && int(last>>slotBits) > t.paged {
+			rec[47] |= isDirty
+			t.dirty = append(t.dirty, ref)
+		}
+	}
+	end[47] = 0
+	if last&(1<<slotBits-1) == 0 {
+		s := int(last >> slotBits)
+		c.slabs = c.slabs[:len(c.slabs)-1]
+		t.slabs[s].size = 0
+		if cap(t.slabs[s].bytes) == t.room {
+			t.spare = append(t.spare, s)
+		} else {
+			t.slabs[s].bytes = nil
+		}
+	}
 }
 
 // relocate moves a record to where it has room for so many bytes.
@@ -208,13 +248,19 @@ func (t *table) touch(ref uint32, rec []byte) {
 	}
 }
 
+// holds reports whether a ref that may be out of date still names a place.
+func (t *table) holds(ref uint32) bool {
+	s := &t.slabs[ref>>slotBits]
+	return s.size > 0 && int(ref&(1<<slotBits-1)) < len(s.bytes)/s.size
+}
+
 // live gives every record, in the order of their places.
-func (t *table) live(from, to int, each func(ref uint32, rec []byte)) {
+func (t *table) live(from, to int, each func(rec []byte)) {
 	for i := from; i < min(to, len(t.slabs)); i++ {
 		s := &t.slabs[i]
-		for at := 0; at < len(s.bytes); at += s.size {
+		for at := 0; s.size > 0 && at < len(s.bytes); at += s.size {
 			if rec := s.bytes[at : at+s.size : at+s.size]; rec[47]&isLive != 0 {
-				each(uint32(i)<<slotBits|uint32(at/s.size), rec)
+				each(rec)
 			}
 		}
 	}
@@ -235,7 +281,7 @@ func (t *table) asOf(h *id, s int64) []byte {
 func (t *table) bytes() int {
 	n := 0
 	for _, s := range t.slabs {
-		n += len(s.bytes)
+		n += cap(s.bytes)
 	}
 	var before *segment
 	for _, s := range t.index.segments {
