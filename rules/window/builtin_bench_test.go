@@ -2,6 +2,7 @@ package window
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,7 +54,7 @@ func BenchmarkBuiltin(b *testing.B) {
 		name     string
 		accounts int
 		all      bool
-	}{{"all-10k", 10_000, true}, {"few-10k", 10_000, false}, {"few-200k", 200_000, false}} {
+	}{{"all-10k", 10_000, true}, {"few-10k", 10_000, false}, {"few-200k", 200_000, false}, {"few-1M", 1_000_000, false}} {
 		b.Run(c.name, func(b *testing.B) { benchmarkBuiltin(b, c.accounts, c.all) })
 	}
 }
@@ -61,18 +62,13 @@ func BenchmarkBuiltin(b *testing.B) {
 func benchmarkBuiltin(b *testing.B, accounts int, all bool) {
 	const n = 8
 	fs := shards(b, n, 0, builtin())
-	inputs := make([]Input, 4*accounts)
-	for i := range inputs {
-		n := int(uint32(i) * 2654435761 % uint32(accounts))
-		e := &event.Event{Account: auth.AccountID(fmt.Sprintf("acct-%08d", n)), Type: "login.succeeded",
-			Data: event.Data{IP: fmt.Sprintf("%d.%d.%d.%d", 20+n>>19, n>>11&255, n>>3&255, n&7), Device: fmt.Sprintf("device-%010d", n)}}
-		switch i % 10 {
-		case 0:
-			e.Type = "login.failed"
-		case 1, 2, 3, 4:
-			e.Type, e.Counterparty, e.Direction, e.Amount, e.HasAmount = "transaction.requested", fmt.Sprint("p-", i*31%977), "out", 1999, true
-		}
-		inputs[i] = Input{Event: e, Place: geo.Place{Lat: float64(n % 90), Lon: 10, HasPoint: true, Country: "FR"}}
+	var texts strings.Builder // 64 bytes for each account, so that the figure is not of the benchmark's own memory
+	for a := range accounts {
+		fmt.Fprintf(&texts, "%-64s", fmt.Sprintf("acct-%08ddevice-%010d%03d.%03d.%03d.%03d", a, a, 100+a>>17&127, 100+a>>10&127, 100+a>>3&127, 100+a&7))
+	}
+	ids, payees := texts.String(), make([]string, 977)
+	for i := range payees {
+		payees[i] = fmt.Sprint("p-", i)
 	}
 	l := fs[0].Layout()
 	reads := map[event.Type][]int{}
@@ -88,11 +84,22 @@ func benchmarkBuiltin(b *testing.B, accounts int, all bool) {
 	}
 	sequence := 0
 	asOf := make([]int64, n)
+	e := &event.Event{}
+	in := &Input{Event: e}
 	take := func() {
-		in := &inputs[sequence%len(inputs)]
-		in.Event.Time = t0.Add(time.Duration(sequence) * 50 * time.Microsecond).Truncate(time.Millisecond)
-		in.Event.Arrival = in.Event.Time
-		f := fs[sequence%len(inputs)*2654435761%(1<<32)%accounts%n]
+		a := int(uint64(sequence) * 11400714819323198485 >> 32 % uint64(accounts))
+		text := ids[a*64:]
+		*e = event.Event{Account: auth.AccountID(text[:13]), Type: "login.succeeded", Data: event.Data{Device: text[13:30], IP: text[30:45]}}
+		in.Place = geo.Place{Lat: float64(a % 90), Lon: 10, HasPoint: true, Country: "FR"}
+		switch sequence % 10 {
+		case 0:
+			e.Type = "login.failed"
+		case 1, 2, 3, 4:
+			e.Type, e.Counterparty, e.Direction, e.Amount, e.HasAmount = "transaction.requested", payees[sequence*31%977], "out", 1999, true
+		}
+		e.Time = t0.Add(time.Duration(sequence) * 50 * time.Microsecond).Truncate(time.Millisecond)
+		e.Arrival = e.Time
+		f := fs[a%n]
 		if sequence++; sequence%256 == 0 {
 			for i, f := range fs {
 				asOf[i] = f.Closed()
@@ -103,11 +110,11 @@ func benchmarkBuiltin(b *testing.B, accounts int, all bool) {
 		}
 		in.Sequence = uint64(sequence)
 		v := f.Take(in)
-		for _, s := range reads[in.Event.Type] {
+		for _, s := range reads[e.Type] {
 			v.Read(s)
 		}
 	}
-	for range inputs {
+	for range 4 * accounts {
 		take()
 	}
 	var dirty []byte

@@ -98,7 +98,7 @@ func appendRecord(dst, rec []byte) []byte {
 	return dst
 }
 
-// Page is the n-th page of all records, about 128 KiB, possibly empty; more: there is one after it. Takes may lie between the pages of a
+// Page is the n-th page of all records, about 64 KiB, possibly empty; more: there is one after it. Takes may lie between the pages of a
 // checkpoint. Page n is always the same
 // places: what moves to an earlier one meanwhile is in a delta.
 func (m *Memory) Page(n int) (page []byte, more bool) {

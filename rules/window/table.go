@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	slabBytes   = 128 << 10
+	slabBytes   = 64 << 10
 	leastRecord = 64
 	indexSize   = 16 // about what the index costs a record, at its usual load
 	slotBits    = 12 // of a ref, the place in the slab; the rest is the slab
@@ -193,8 +193,9 @@ func (t *table) release(ref uint32) {
 		}
 	}
 	end[47] = 0
-	if last&(1<<slotBits-1) == 0 {
-		s := int(last >> slotBits)
+	// one empty slab is kept, so that a record that comes and goes at its edge does not make one each time
+	if per := max(1, t.room/c.size); (len(c.slabs)-2)*per >= c.used {
+		s := c.slabs[len(c.slabs)-1]
 		c.slabs = c.slabs[:len(c.slabs)-1]
 		t.slabs[s].size = 0
 		if cap(t.slabs[s].bytes) == t.room {
