@@ -1,12 +1,16 @@
 package window
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // index finds records by the hash of their key: open addressing over words of 32 bits of the hash and 32 of where the record is, without
 // pointers. Its segments double up to a size and then split one by one, so that no event waits for all of it to be laid out anew.
 type index struct {
 	segments []*segment // by the first bits of the tag
 	depth    uint       // how many bits
+	arena    *arena
 	n        int
 }
 
@@ -25,8 +29,8 @@ const (
 // tag is the bits of a hash by which an index goes. The hash is keyed: nobody can make ids whose tags collide.
 func (h *id) tag() uint32 { return binary.LittleEndian.Uint32(h[8:]) }
 
-func newIndex() index {
-	return index{segments: []*segment{{words: make([]uint64, segmentLeast)}}}
+func newIndex(a *arena) index {
+	return index{arena: a, segments: []*segment{{words: make([]uint64, segmentLeast)}}}
 }
 
 func (x *index) segment(tag uint32) *segment { return x.segments[tag>>(32-x.depth)] }
@@ -35,7 +39,7 @@ func (x *index) add(tag, ref uint32) {
 	s := x.segment(tag)
 	for (s.n+1)*4 > len(s.words)*3 {
 		if len(s.words) < segmentMost || s.depth == deepest {
-			s.grow()
+			s.grow(x.arena)
 			continue
 		}
 		x.split(tag)
@@ -55,9 +59,9 @@ func (s *segment) put(word uint64) {
 	s.n++
 }
 
-func (s *segment) grow() {
+func (s *segment) grow(a *arena) {
 	old := s.words
-	s.words, s.n = make([]uint64, 2*len(old)), 0
+	s.words, s.n = a.words(2*len(old)), 0
 	for _, w := range old {
 		if w != 0 {
 			s.put(w)
@@ -77,10 +81,11 @@ func (x *index) split(tag uint32) {
 		x.depth++
 	}
 	halves := [2]*segment{}
-	for i := range halves {
-		halves[i] = &segment{words: make([]uint64, segmentMost), depth: s.depth + 1}
-	}
-	for _, w := range s.words {
+	words := slices.Clone(s.words)
+	clear(s.words)
+	halves[0] = &segment{words: s.words, depth: s.depth + 1}
+	halves[1] = &segment{words: x.arena.words(segmentMost), depth: s.depth + 1}
+	for _, w := range words {
 		if w != 0 {
 			halves[w>>(63-s.depth)&1].put(w)
 		}

@@ -36,6 +36,7 @@ type Memory struct {
 	joined    bool
 	loose     bool // Restore has put graves in since the last settle
 
+	arena   arena
 	account *table
 	mu      sync.RWMutex // guards across, which other memories read
 	across  []*table     // by position in Keys; 0 is nil
@@ -62,9 +63,9 @@ func NewMemory(l *Layout, hashKey [16]byte, shard int, budget int, b *Board) *Me
 	for i := range m.knownFrom {
 		m.knownFrom[i] = math.MinInt64
 	}
-	m.account = newTable(budget, false)
+	m.account = newTable(budget, false, &m.arena)
 	for k := 1; k < len(Keys); k++ {
-		m.across[k] = newTable(budget, true)
+		m.across[k] = newTable(budget, true, &m.arena)
 		if b != nil && len(l.byKey[k]) > 0 {
 			b.presence[k].size(budget * len(b.members))
 			m.across[k].presence = mine{&b.presence[k], 1 << (shard % 8)}

@@ -21,7 +21,7 @@ func TestCellsOfARecord(t *testing.T) {
 			cells[i] = &cell{number: i}
 			cells[i].list(0, 4, 100)
 		}
-		table := newTable(9, false)
+		table := newTable(9, false, &arena{})
 		h := id{1, 2, 3}
 		w := table.open(table.add(&h, headerSize))
 		table.touch(w.ref, w.rec)
@@ -77,7 +77,7 @@ func TestClassesHoldTheirSizes(t *testing.T) {
 // The index finds what a map does, while it grows, splits and loses entries.
 func TestIndexAgainstAMap(t *testing.T) {
 	for _, spread := range []uint32{2654435761, 1, 1 << 20} { // evenly, all in the first segment, few low bits
-		x, want := newIndex(), map[uint32]uint32{}
+		x, want := newIndex(&arena{}), map[uint32]uint32{}
 		find := func(tag, ref uint32) bool {
 			s := x.segment(tag)
 			for i := int(tag) & (len(s.words) - 1); s.words[i] != 0; i = (i + 1) & (len(s.words) - 1) {

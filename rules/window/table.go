@@ -27,7 +27,8 @@ type table struct {
 	spare   []int   // slabs that hold nothing
 	classes []class // by size
 	room    int     // bytes of a slab
-	paged   int     // the last slab that went into a page since the first one did, -1: none
+	arena   *arena
+	paged   int // the last slab that went into a page since the first one did, -1: none
 	oldest  oldest
 	young   int // how long a new record became last with its first event: the next one gets as much room
 
@@ -81,8 +82,8 @@ type tomb struct {
 	stamp uint64 // of what made it leave
 }
 
-func newTable(budget int, graveyard bool) *table {
-	return &table{budget: max(1, budget), room: slabBytes, paged: -1, graveyard: graveyard, index: newIndex(), graves: graves{byID: map[id][]*grave{}}}
+func newTable(budget int, graveyard bool, a *arena) *table {
+	return &table{budget: max(1, budget), room: slabBytes, paged: -1, graveyard: graveyard, index: newIndex(a), arena: a, graves: graves{byID: map[id][]*grave{}}}
 }
 
 // rec is a record and the room behind it.
@@ -170,7 +171,7 @@ func (t *table) slab(size, per int) int {
 		clear(t.slabs[n].bytes)
 		return n
 	}
-	t.slabs = append(t.slabs, slab{size, make([]byte, per*size, max(per*size, t.room))})
+	t.slabs = append(t.slabs, slab{size, t.arena.bytes(max(per*size, t.room))[:per*size]})
 	return len(t.slabs) - 1
 }
 
