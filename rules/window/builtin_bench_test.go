@@ -83,34 +83,48 @@ func benchmarkBuiltin(b *testing.B, accounts int, all bool) {
 		}
 	}
 	sequence := 0
-	asOf := make([]int64, n)
-	e := &event.Event{}
-	in := &Input{Event: e}
+	asOf, shardOf := make([]int64, n), [256]int{}
+	batch, wanted := [256]Input{}, make([][]*event.Event, n)
+	for i := range batch {
+		batch[i].Event = &event.Event{}
+	}
+	fill := func() {
+		for i := range fs {
+			asOf[i], wanted[i] = fs[i].Closed(), wanted[i][:0]
+		}
+		for i := range batch {
+			in := &batch[i]
+			e := in.Event
+			a := int(uint64(sequence+i) * 11400714819323198485 >> 32 % uint64(accounts))
+			text := ids[a*64:]
+			*e = event.Event{Account: auth.AccountID(text[:13]), Type: "login.succeeded", Data: event.Data{Device: text[13:30], IP: text[30:45]}}
+			in.Place = geo.Place{Lat: float64(a % 90), Lon: 10, HasPoint: true, Country: "FR"}
+			switch (sequence + i) % 10 {
+			case 0:
+				e.Type = "login.failed"
+			case 1, 2, 3, 4:
+				e.Type, e.Counterparty, e.Direction, e.Amount, e.HasAmount = "transaction.requested", payees[(sequence+i)*31%977], "out", 1999, true
+			}
+			e.Time = t0.Add(time.Duration(sequence+i) * 50 * time.Microsecond).Truncate(time.Millisecond)
+			e.Arrival = e.Time
+			shardOf[i] = a % n
+			wanted[a%n] = append(wanted[a%n], e)
+		}
+		for i, f := range fs {
+			f.Read(asOf)
+			warm(f, wanted[i])
+		}
+	}
 	take := func() {
-		a := int(uint64(sequence) * 11400714819323198485 >> 32 % uint64(accounts))
-		text := ids[a*64:]
-		*e = event.Event{Account: auth.AccountID(text[:13]), Type: "login.succeeded", Data: event.Data{Device: text[13:30], IP: text[30:45]}}
-		in.Place = geo.Place{Lat: float64(a % 90), Lon: 10, HasPoint: true, Country: "FR"}
-		switch sequence % 10 {
-		case 0:
-			e.Type = "login.failed"
-		case 1, 2, 3, 4:
-			e.Type, e.Counterparty, e.Direction, e.Amount, e.HasAmount = "transaction.requested", payees[sequence*31%977], "out", 1999, true
+		i := sequence % len(batch)
+		if i == 0 {
+			fill()
 		}
-		e.Time = t0.Add(time.Duration(sequence) * 50 * time.Microsecond).Truncate(time.Millisecond)
-		e.Arrival = e.Time
-		f := fs[a%n]
-		if sequence++; sequence%256 == 0 {
-			for i, f := range fs {
-				asOf[i] = f.Closed()
-			}
-			for _, f := range fs {
-				f.Read(asOf)
-			}
-		}
+		in := &batch[i]
+		sequence++
 		in.Sequence = uint64(sequence)
-		v := f.Take(in)
-		for _, s := range reads[e.Type] {
+		v := fs[shardOf[i]].Take(in)
+		for _, s := range reads[in.Event.Type] {
 			v.Read(s)
 		}
 	}

@@ -1,6 +1,10 @@
 package window
 
-import "testing"
+import (
+	"testing"
+
+	"doorward/rules/event"
+)
 
 func reportBytes(b *testing.B, fs []*feed, accounts int) {
 	total := 0
@@ -11,3 +15,5 @@ func reportBytes(b *testing.B, fs []*feed, accounts int) {
 	}
 	b.ReportMetric(float64(total)/float64(accounts), "B/account")
 }
+
+func warm(f *feed, events []*event.Event) { f.Warm(events) }

@@ -36,6 +36,9 @@ type Memory struct {
 	joined    bool
 	loose     bool // Restore has put graves in since the last settle
 
+	warm   []warming // of Warm, kept for its room
+	warmed byte      // what Warm read, so that reading is not left out
+
 	arena   arena
 	account *table
 	mu      sync.RWMutex // guards across, which other memories read

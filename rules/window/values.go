@@ -48,6 +48,11 @@ func newValues(h hasher, fields []string) values {
 
 func (v *values) set(e *event.Event, p *geo.Place) {
 	v.source.set(e, p)
+	v.turn()
+}
+
+// turn forgets the hashes of the event before.
+func (v *values) turn() {
 	if v.round++; v.round == 0 {
 		clear(v.ready)
 		clear(v.made[:])
