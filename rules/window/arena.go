@@ -22,13 +22,22 @@ func (a *arena) bytes(n int) []byte {
 		return make([]byte, n)
 	}
 	if len(a.block) < n {
-		a.block = make([]byte, arenaBlock)
-		at := int(-uintptr(unsafe.Pointer(&a.block[0])) % hugePage)
-		a.block = a.block[at : at+(arenaBlock-at)/hugePage*hugePage]
-		adviseHuge(a.block)
+		a.block = hugeBytes(arenaBlock)
 	}
 	b := a.block[:n:n]
 	a.block = a.block[n:]
+	return b
+}
+
+// hugeBytes is n zeroed bytes, a power of two, on huge pages of their own when they are enough for some.
+func hugeBytes(n int) []byte {
+	if n < hugePage {
+		return make([]byte, n)
+	}
+	b := make([]byte, n+hugePage)
+	at := int(-uintptr(unsafe.Pointer(&b[0])) % hugePage)
+	b = b[at : at+n : at+n]
+	adviseHuge(b)
 	return b
 }
 

@@ -2,6 +2,7 @@ package window
 
 import (
 	"sync/atomic"
+	"unsafe"
 )
 
 // Board is where the memories of a process find one another. A memory joins at its first Take, Advance or SetClock, so that nobody reads
@@ -49,7 +50,8 @@ func (p *presence) size(keys int) {
 	for n < presenceMost && n < 4*keys {
 		n *= 2
 	}
-	words := make([]atomic.Uint32, n/4)
+	b := hugeBytes(n)
+	words := unsafe.Slice((*atomic.Uint32)(unsafe.Pointer(&b[0])), n/4)
 	p.words.CompareAndSwap(nil, &words)
 }
 

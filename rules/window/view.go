@@ -82,12 +82,16 @@ func (v *View) readAcross(slot int, r *reading) Reading {
 	if rec := v.rec(c.key); rec != nil {
 		c.kind.gather(rec, c, reach{o.now - c.spanned + 1, o.now, true}, v.noteOf(c, rec, o), &v.tally)
 	}
+	may := uint32(0)
+	if m.board != nil && m.values.has(c.key) {
+		may = m.board.presence[c.key].bits(m.values.id(c.key))
+	}
 	for i, s := range m.asOf {
 		if i == m.shard || s == Nothing {
 			continue
 		}
 		out.AsOf = min(out.AsOf, s)
-		if m.values.has(c.key) {
+		if may>>(i%8)&1 != 0 {
 			m.gatherOf(i, m.values.id(c.key), c, reach{max(o.now, s) - c.spanned + 1, s, false}, &v.tally)
 		}
 	}
@@ -97,7 +101,7 @@ func (v *View) readAcross(slot int, r *reading) Reading {
 
 // gatherOf adds another shard's part. During a change of rules that shard may have another layout, or not know the window yet.
 func (m *Memory) gatherOf(shard int, h *id, c *cell, r reach, t *tally) {
-	if m.board == nil || shard >= len(m.board.members) || m.board.presence[c.key].bits(h)>>(shard%8)&1 == 0 {
+	if shard >= len(m.board.members) {
 		return
 	}
 	other := m.board.members[shard].Load()

@@ -4,18 +4,17 @@ import "doorward/rules/event"
 
 // warming is what Warm has in hand for one key of one event.
 type warming struct {
-	t    *table
-	id   id
-	ref  uint32
-	has  bool
-	word uint64
+	t   *table
+	id  id
+	ref uint32
+	has bool
 }
 
 // Warm reads ahead the records that Takes of these events will want, so that the processor waits for many of them at once and not for one
 // after the other: most of what an event costs at a million accounts is such waiting. A few hundred events at a time do best. It is a hint:
 // it changes nothing, and no reading depends on it.
 func (m *Memory) Warm(events []*event.Event) {
-	list := m.warm[:0]
+	list, touched := m.warm[:0], byte(0)
 	for _, e := range events {
 		p := m.plan(string(e.Type))
 		m.values.source.event, m.values.source.parsed = e, false
@@ -30,13 +29,15 @@ func (m *Memory) Warm(events []*event.Event) {
 		w := &list[i]
 		tag := w.id.tag()
 		words := w.t.index.segment(tag).words
-		w.word = words[int(tag)&(len(words)-1)]
+		touched += byte(words[int(tag)&(len(words)-1)])
 	}
 	for i := range list {
 		w := &list[i]
 		w.ref, w.has = w.t.guess(&w.id)
+		if p := w.t.presence.in; p != nil {
+			touched += byte(p.bits(&w.id))
+		}
 	}
-	touched := byte(0)
 	for i := range list {
 		if w := &list[i]; w.has {
 			rec := w.t.rec(w.ref)
