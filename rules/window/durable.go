@@ -3,12 +3,13 @@ package window
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"slices"
 )
 
-// A frame is what Dirty and Page write: version 1, length of the entries 4, entries, CRC-32C 4 of all before. An entry is a tag 1, the
+// A frame is what Dirty and Page write: version 1 byte (2), length of the entries 4, entries, CRC-32C 4 of all before. An entry is a tag 1, the
 // position of its key in Keys 1 (so Keys only grows at its end), and
 //
-//	record: uvarint of its size, its bytes (packed.go), sparse (sparse.go)
+//	record: hash 16; stamp, newest + 1, newest - first (signed), floor + 1, cells, bytes of them (varints); those bytes (packed.go), sparse
 //	tomb:   hash 16, stamp 8
 //	grave:  slice 8, then as a record
 //
@@ -17,7 +18,7 @@ import (
 // the memory as of the last delta: the greater stamp wins, a tomb beats what is not newer. Pages come first: what left after a page was made
 // must meet its tomb after it.
 const (
-	frameVersion = 1
+	frameVersion = 2
 	frameHead    = 5
 	frameTail    = 4
 
@@ -87,15 +88,54 @@ func (d *grave) append(dst []byte, key byte) []byte {
 	return appendRecord(dst, d.rec)
 }
 
-// appendRecord appends the size of a record and its bytes, sparse, without what is the table's.
+// appendRecord appends a record without what is the table's: its header as small numbers, its cells as they are.
 func appendRecord(dst, rec []byte) []byte {
 	n := sizeOf(rec)
-	dst = binary.AppendUvarint(dst, uint64(n))
-	flags := rec[47]
-	rec[47] = 0
-	dst = appendSparse(dst, rec[:n])
-	rec[47] = flags
-	return dst
+	dst = append(dst, rec[:16]...)
+	dst = binary.AppendUvarint(dst, stamp(rec))
+	dst = binary.AppendUvarint(dst, uint64(newest(rec)+1))
+	dst = binary.AppendVarint(dst, newest(rec)-first(rec))
+	dst = binary.AppendUvarint(dst, uint64(floor(rec)+1))
+	dst = binary.AppendUvarint(dst, uint64(cellsIn(rec)))
+	dst = binary.AppendUvarint(dst, uint64(n-headerSize))
+	return appendSparse(dst, rec[headerSize:n])
+}
+
+// readRecord reads what appendRecord wrote, of at most so many bytes, into rec, and gives it and how much of b it took; -1: b is no record.
+func readRecord(rec, b []byte, most int) ([]byte, int) {
+	if len(b) < 16 {
+		return rec, -1
+	}
+	at := 16
+	next := func() (x uint64) {
+		x, n := binary.Uvarint(b[min(at, len(b)):])
+		if n <= 0 {
+			at = len(b) + 1 // past the end, and stays there
+			return 0
+		}
+		at += n
+		return x
+	}
+	stamp, newest, behind, floor, cells, size := next(), next(), next(), next(), next(), next()
+	first := int64(newest) - 1 - (int64(behind>>1) ^ -int64(behind&1))
+	const times = 1 << 48
+	if at > len(b) || newest >= times || floor >= times || first < -1 || first >= times-1 || cells > 1<<16-1 || size > uint64(most-headerSize) {
+		return rec, -1
+	}
+	rec = slices.Grow(rec[:0], headerSize+int(size))[:headerSize+int(size)]
+	clear(rec[:headerSize])
+	copy(rec, b[:16])
+	setStamp(rec, stamp)
+	setNewest(rec, int64(newest)-1)
+	setFirst(rec, first)
+	setFloor(rec, int64(floor)-1)
+	setCellsIn(rec, int(cells))
+	setSize(rec, len(rec))
+	n := readSparse(rec[headerSize:], b[at:])
+	if n < 0 {
+		return rec, -1
+	}
+	return rec, at + n
 }
 
 // Page is the n-th page of all records, about 64 KiB, possibly empty; more: there is one after it. Takes may lie between the pages of a

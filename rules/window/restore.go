@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"slices"
 )
 
 // ErrDamaged says that a page or delta is not as it was written.
@@ -75,16 +74,11 @@ func walk(b []byte, stored *Layout, each func(tag byte, key int, slice int64, bo
 			if tag == tagGrave {
 				slice, b = int64(binary.LittleEndian.Uint64(b)), b[8:]
 			}
-			size, n := binary.Uvarint(b)
-			if n <= 0 || size < headerSize || size > uint64(stored.sizes[key]) {
-				return fmt.Errorf("%w: a record of no size", ErrDamaged)
-			}
-			rec = slices.Grow(rec[:0], int(size))[:size]
-			read := readSparse(rec, b[n:])
-			if read < 0 || !sound(rec, stored.byKey[key]) {
+			var read int
+			if rec, read = readRecord(rec, b, stored.sizes[key]); read < 0 || !sound(rec, stored.byKey[key]) {
 				return fmt.Errorf("%w: a record is cut off, or of another layout", ErrDamaged)
 			}
-			body, b = rec, b[n+read:]
+			body, b = rec, b[read:]
 		default:
 			return fmt.Errorf("%w: an entry of no kind", ErrDamaged)
 		}
