@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// A frame is what Dirty and Page write: version 1 byte (2), length of the entries 4, entries, CRC-32C 4 of all before. An entry is a tag 1, the
+// A frame is what Dirty and Page write: version 1, length of the entries 4, entries, CRC-32C 4 of all before. An entry is a tag 1, the
 // position of its key in Keys 1 (so Keys only grows at its end), and
 //
 //	record: hash 16; stamp, newest + 1, newest - first (signed), floor + 1, cells, bytes of them (varints); those bytes (packed.go), sparse

@@ -86,7 +86,8 @@ func (m *Memory) Layout() *Layout { return m.layout }
 // Take puts an event into every window that it matters to and returns the view of them as of this event, good until the next Take.
 //
 // The sequence grows from event to event; a record whose stamp has reached it is read and not changed again. A TooLate event changes no
-// window. The shard's clock moves to the event's arrival.
+// window. The shard's clock moves to the event's arrival. A key across accounts gets a record from the events that change a window of it (any
+// event, where its age is read).
 func (m *Memory) Take(in *Input) *View {
 	m.Advance(in.Event.Arrival)
 	m.settle()
