@@ -12,24 +12,26 @@ import (
 func (m *Memory) Forget(account auth.AccountID, sequence uint64, since time.Time) {
 	m.settle()
 	t := m.account
-	slot, ok := t.find(m.hash.sum(string(account)))
-	if !ok || reflects(t.rec(slot), sequence) {
+	h := m.hash.sum(string(account))
+	ref, ok := t.find(&h)
+	if !ok || reflects(t.rec(ref), sequence) {
 		return
 	}
-	rec := t.rec(slot)
+	w := t.open(ref)
 	for _, c := range m.layout.byKey[0] {
 		switch {
 		case !c.kind.keeps:
-			clear(c.bytes(rec))
+			w.resize(c, 0)
 		case !since.IsZero():
-			c.kind.forget(rec, c, clampMillis(since))
+			c.kind.forget(&w, c, clampMillis(since))
 		}
 	}
-	if n := newest(rec); n >= 0 {
-		setFloor(rec, n)
+	if n := newest(w.rec); n >= 0 {
+		setFloor(w.rec, n)
 	}
-	setStamp(rec, sequence)
-	t.touch(slot)
+	setStamp(w.rec, sequence)
+	w.shrink()
+	t.touch(w.ref, w.rec)
 }
 
 // Learn makes a value of a field known to an account, as if it had been seen at that time: a device that its owner trusts.
@@ -45,19 +47,19 @@ func (m *Memory) Learn(account auth.AccountID, field, value string, at time.Time
 		return
 	}
 	t, h := m.account, m.hash.sum(string(account))
-	slot, ok := t.find(h)
+	ref, ok := t.find(&h)
 	if !ok {
-		slot = t.insert(h, sequence, m.now)
+		ref = t.insert(&h, sequence, m.now)
 	}
-	rec := t.rec(slot)
-	if reflects(rec, sequence) {
+	w := t.open(ref)
+	if reflects(w.rec, sequence) {
 		return
 	}
 	for _, c := range m.layout.byKey[0] {
 		if c.isField(field) {
-			c.learn(rec, m.hash.short(value), clampMillis(at)/1000)
+			c.learn(&w, m.hash.short(value), clampMillis(at)/1000)
 		}
 	}
-	setStamp(rec, sequence)
-	t.touch(slot)
+	setStamp(w.rec, sequence)
+	t.touch(w.ref, w.rec)
 }

@@ -112,3 +112,27 @@ func BenchmarkDirty(b *testing.B) {
 	}
 	b.ReportMetric(float64(len(dirty))/1000, "bytes/event")
 }
+
+// BenchmarkEviction takes events of accounts and devices that are all new, with a full budget.
+func BenchmarkEviction(b *testing.B) {
+	f := newFeed(b, 100_000, builtin()...)
+	n := 0
+	take := func() {
+		at := time.Duration(n) * time.Millisecond
+		name := fmt.Sprint(n)
+		f.takeAt(at, at, name, "login.succeeded", event.Data{Device: name}, geo.Place{})
+		if n++; n%1000 == 0 {
+			f.Dirty(nil)
+		}
+	}
+	for range 150_000 {
+		take()
+	}
+	before := cpu(b)
+	count := 0
+	for b.Loop() {
+		take()
+		count++
+	}
+	b.ReportMetric(float64(cpu(b)-before)/float64(count), "cpu-ns/op")
+}

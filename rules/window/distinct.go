@@ -10,16 +10,16 @@ const (
 )
 
 var distinctKind = kind{funcs: []Func{Distinct}, span: true, field: true,
-	size: func(*cell) int { return distinctMax * distinctEntry },
-	observe: func(rec []byte, o *occasion, c *cell) note {
+	size: func(c *cell) { c.list(0, distinctEntry, distinctMax) },
+	observe: func(w *opened, o *occasion, c *cell) note {
 		if v := o.value(c); v != 0 {
-			distinctAdd(c.bytes(rec), v, o.at/1000)
+			distinctAdd(w, c, v, o.at/1000)
 		}
 		return note{}
 	},
 	read: func(rec []byte, o *occasion, c *cell, _ note, _ Func) float64 {
 		b, n, from := c.bytes(rec), 0, max(0, (o.now-c.spanned)/1000)
-		for ; len(b) > 0 && binary.LittleEndian.Uint32(b) != 0; b = b[distinctEntry:] {
+		for ; len(b) > 0; b = b[distinctEntry:] {
 			if seconds(b[4:]) >= from {
 				n++
 			}
@@ -28,24 +28,23 @@ var distinctKind = kind{funcs: []Func{Distinct}, span: true, field: true,
 	},
 }
 
-func distinctAdd(b []byte, v uint32, at int64) {
+func distinctAdd(w *opened, c *cell, v uint32, at int64) {
+	b := c.bytes(w.rec)
 	oldest := b
 	for e := b; len(e) > 0; e = e[distinctEntry:] {
-		switch binary.LittleEndian.Uint32(e) {
-		case v:
+		if binary.LittleEndian.Uint32(e) == v {
 			putSeconds(e[4:], max(at, seconds(e[4:])))
-			return
-		case 0:
-			binary.LittleEndian.PutUint32(e, v)
-			putSeconds(e[4:], at)
 			return
 		}
 		if seconds(e[4:]) < seconds(oldest[4:]) {
 			oldest = e
 		}
 	}
-	if seconds(oldest[4:]) < at {
-		binary.LittleEndian.PutUint32(oldest, v)
-		putSeconds(oldest[4:], at)
+	if n := len(b); n < distinctMax*distinctEntry {
+		oldest = w.resize(c, n+distinctEntry)[n:]
+	} else if seconds(oldest[4:]) >= at {
+		return
 	}
+	binary.LittleEndian.PutUint32(oldest, v)
+	putSeconds(oldest[4:], at)
 }

@@ -2,7 +2,8 @@ package window
 
 import "encoding/binary"
 
-// Different values across accounts, one shard's part: 64 values, each a [trace], and one trace more for values that found no room.
+// Different values across accounts, one shard's part: 64 values, each a [trace], and one trace more (of the value 0) for values that found
+// no room: places are taken in order and never given back empty, so it is the last.
 //
 // A value leaves only when it is older than span + Ahead, so that nobody who reads as of a slice up to Ahead ago can miss it; while all 64
 // are younger, a new value goes into the last trace alone, and the reading is 64 (or more, with other shards) until span has passed since.
@@ -10,27 +11,25 @@ import "encoding/binary"
 const distinctAcrossEntry = 4 + traceSize
 
 var distinctAcrossKind = kind{funcs: []Func{Distinct}, across: true, span: true, field: true,
-	size: func(*cell) int { return (distinctMax + 1) * distinctAcrossEntry },
-	observe: func(rec []byte, o *occasion, c *cell) note {
+	size: func(c *cell) { c.list(0, distinctAcrossEntry, distinctMax+1) },
+	observe: func(w *opened, o *occasion, c *cell) note {
 		if v := o.value(c); v != 0 {
-			distinctAcrossAdd(c.bytes(rec), v, o.at, c.spanned)
+			distinctAcrossAdd(w, c, v, o.at)
 		}
 		return note{}
 	},
 	gather: func(rec []byte, c *cell, r reach, _ note, t *tally) {
 		b := c.bytes(rec)
-		for i := range distinctMax {
-			e := b[i*distinctAcrossEntry:]
+		for e := b; len(e) > 0; e = e[distinctAcrossEntry:] {
 			v := binary.LittleEndian.Uint32(e)
-			if v == 0 {
-				return // places are taken in order and never given back empty
-			}
 			if at := traceAsOf(e[4:], r.to); at >= 0 && at >= r.from {
-				t.set = append(t.set, v)
+				if v == 0 {
+					t.full = true
+				} else {
+					t.set = append(t.set, v)
+				}
 			}
 		}
-		at := traceAsOf(b[distinctMax*distinctAcrossEntry+4:], r.to)
-		t.full = t.full || at >= 0 && at >= r.from
 	},
 	total: func(_ *occasion, t *tally) float64 {
 		n := countDistinct(t.set)
@@ -41,28 +40,31 @@ var distinctAcrossKind = kind{funcs: []Func{Distinct}, across: true, span: true,
 	},
 }
 
-func distinctAcrossAdd(b []byte, v uint32, at, span int64) {
-	free := -1
-	for i := range distinctMax {
-		e := b[i*distinctAcrossEntry:]
-		h := binary.LittleEndian.Uint32(e)
-		if h == v {
+func distinctAcrossAdd(w *opened, c *cell, v uint32, at int64) {
+	b := c.bytes(w.rec)
+	var free []byte
+	for i := 0; i < min(len(b), distinctMax*distinctAcrossEntry); i += distinctAcrossEntry {
+		e := b[i : i+distinctAcrossEntry]
+		if binary.LittleEndian.Uint32(e) == v {
 			traceAdd(e[4:], at)
 			return
 		}
-		if free < 0 && (h == 0 || traceNewest(e[4:]) <= at-Ahead-span) {
-			free = i
-		}
-		if h == 0 {
-			break
+		if free == nil && traceNewest(e[4:]) <= at-Ahead-c.spanned {
+			free = e
 		}
 	}
-	if free < 0 {
-		traceAdd(b[distinctMax*distinctAcrossEntry+4:], at)
-		return
+	n := len(b)
+	switch {
+	case free != nil:
+		clear(free)
+	case n > distinctMax*distinctAcrossEntry:
+		free, v = b[distinctMax*distinctAcrossEntry:], 0
+	default:
+		free = w.resize(c, n+distinctAcrossEntry)[n:]
+		if n == distinctMax*distinctAcrossEntry {
+			v = 0
+		}
 	}
-	e := b[free*distinctAcrossEntry : (free+1)*distinctAcrossEntry]
-	clear(e)
-	binary.LittleEndian.PutUint32(e, v)
-	traceAdd(e[4:], at)
+	binary.LittleEndian.PutUint32(free, v)
+	traceAdd(free[4:], at)
 }

@@ -1,8 +1,11 @@
 // Package window owns remembered aggregates: how many, how much, how many different, for the first time, how fast, in what order.
 //
-// A [Spec] says what is remembered; a [Layout] gives each distinct spec of a rule set one slot at a fixed offset of a fixed-size,
-// pointer-free record per key (an account, an address, a device, ...); a [Memory] holds one shard's records. Everything is a function of
-// what was put in and in which order: no clock, no randomness, no map order. Ids are kept as keyed hashes only.
+// A [Spec] says what is remembered; a [Layout] gives each distinct spec of a rule set one slot, and a cell, which it may share with
+// others, in the record of its key (an account, an address, a device, ...); a [Memory] holds one shard's records. Everything is a function
+// of what was put in and in which order: no clock, no randomness, no map order. Ids are kept as keyed hashes only.
+//
+// A record is bytes without pointers, in slabs, and as long as what it remembers: a cell that nothing has come to takes none (packed.go). It
+// moves to a slab of another size as it grows, and is found by its hash (index.go).
 //
 // Time within an account is event time: windows end at the newest event of the account. A late event changes its own buckets and is shown
 // the windows as of the newest; one more than a day behind changes nothing.
@@ -20,13 +23,14 @@
 //   - a trace knows the newest occurrence up to each of the last Ahead slices; a value of a distinct set gives up its place only when no
 //     such reader can count it any more, and what finds no place leaves a trace too (trace.go, distinct_across.go);
 //   - the first slice of a record never changes;
+//   - what is asked first, whether another shard has such a record at all, was noted before the record was made (board.go);
 //   - a record that is evicted stays readable as of the slices before for Ahead more, and so does what a record was before an idle shard's
 //     clock jumped (grave.go).
 //
 // # Durability
 //
 // Records carry the sequence of their last change. [Memory.Dirty] gives what changed, [Memory.Page] gives everything a page at a time while
-// events go on, [Memory.Restore] takes both; frames are checksummed. Evictions go by the order of last changes, which the stamps hold, so a
+// events go on, [Memory.Restore] takes both; frames are checksummed. Evictions go by the stamps, the order of last changes (oldest.go), so a
 // restored memory goes on, evicts and is read exactly like one that never stopped. durable.go tells what a crash costs between which steps.
 //
 // # A new kind of window

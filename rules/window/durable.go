@@ -3,27 +3,30 @@ package window
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"slices"
 )
 
 // A frame is what Dirty and Page write: version 1, length of the entries 4, entries, CRC-32C 4 of all before. An entry is a tag 1, the
 // position of its key in Keys 1 (so Keys only grows at its end), and
 //
-//	record: the record's bytes, sparse
+//	record: hash 16; stamp, newest + 1, newest - first (signed), floor + 1, cells, bytes of them (varints); those bytes (packed.go), sparse
 //	tomb:   hash 16, stamp 8
-//	grave:  slice 8, the record's bytes, sparse
+//	grave:  slice 8, then as a record
 //
 // Crash story: a page must be committed with or after the delta that holds what was changed before the page was made; then what a store
 // holds is never ahead of its sequence. The pages of one checkpoint (from Page(0) on), then the deltas since its Page(0) in their order, give
 // the memory as of the last delta: the greater stamp wins, a tomb beats what is not newer. Pages come first: what left after a page was made
 // must meet its tomb after it.
 const (
-	frameVersion = 1
+	frameVersion = 2
 	frameHead    = 5
 	frameTail    = 4
 
 	tagRecord = 0
 	tagTomb   = 1
 	tagGrave  = 2
+
+	gravesPerPage = 256
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -66,11 +69,13 @@ func (t *table) appendDirty(dst []byte, key byte) []byte {
 		dst = append(dst, d.id[:]...)
 		dst = binary.LittleEndian.AppendUint64(dst, d.stamp)
 	}
-	for _, slot := range t.dirty {
-		t.flags[slot] &^= isDirty
-		if t.flags[slot]&isLive != 0 {
-			dst = append(dst, tagRecord, key)
-			dst = appendSparse(dst, t.rec(slot))
+	for _, ref := range t.dirty { // one that has moved or left since is no longer there
+		if !t.holds(ref) {
+			continue
+		}
+		if rec := t.rec(ref); rec[47]&isDirty != 0 {
+			rec[47] &^= isDirty
+			dst = appendRecord(append(dst, tagRecord, key), rec)
 		}
 	}
 	t.tombs, t.dirty = t.tombs[:0], t.dirty[:0]
@@ -80,11 +85,62 @@ func (t *table) appendDirty(dst []byte, key byte) []byte {
 func (d *grave) append(dst []byte, key byte) []byte {
 	dst = append(dst, tagGrave, key)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(d.at))
-	return appendSparse(dst, d.rec)
+	return appendRecord(dst, d.rec)
 }
 
-// Page is the n-th page of all records, about 256 KiB, possibly empty; more: there is one after it. Takes may lie between the pages of a
-// checkpoint. Page n is always the same slots: what moves to an earlier one meanwhile is in a delta.
+// appendRecord appends a record without what is the table's: its header as small numbers, its cells as they are.
+func appendRecord(dst, rec []byte) []byte {
+	n := sizeOf(rec)
+	dst = append(dst, rec[:16]...)
+	dst = binary.AppendUvarint(dst, stamp(rec))
+	dst = binary.AppendUvarint(dst, uint64(newest(rec)+1))
+	dst = binary.AppendVarint(dst, newest(rec)-first(rec))
+	dst = binary.AppendUvarint(dst, uint64(floor(rec)+1))
+	dst = binary.AppendUvarint(dst, uint64(cellsIn(rec)))
+	dst = binary.AppendUvarint(dst, uint64(n-headerSize))
+	return appendSparse(dst, rec[headerSize:n])
+}
+
+// readRecord reads what appendRecord wrote, of at most so many bytes, into rec, and gives it and how much of b it took; -1: b is no record.
+func readRecord(rec, b []byte, most int) ([]byte, int) {
+	if len(b) < 16 {
+		return rec, -1
+	}
+	at := 16
+	next := func() (x uint64) {
+		x, n := binary.Uvarint(b[min(at, len(b)):])
+		if n <= 0 {
+			at = len(b) + 1 // past the end, and stays there
+			return 0
+		}
+		at += n
+		return x
+	}
+	stamp, newest, behind, floor, cells, size := next(), next(), next(), next(), next(), next()
+	first := int64(newest) - 1 - (int64(behind>>1) ^ -int64(behind&1))
+	const times = 1 << 48
+	if at > len(b) || newest >= times || floor >= times || first < -1 || first >= times-1 || cells > 1<<16-1 || size > uint64(most-headerSize) {
+		return rec, -1
+	}
+	rec = slices.Grow(rec[:0], headerSize+int(size))[:headerSize+int(size)]
+	clear(rec[:headerSize])
+	copy(rec, b[:16])
+	setStamp(rec, stamp)
+	setNewest(rec, int64(newest)-1)
+	setFirst(rec, first)
+	setFloor(rec, int64(floor)-1)
+	setCellsIn(rec, int(cells))
+	setSize(rec, len(rec))
+	n := readSparse(rec[headerSize:], b[at:])
+	if n < 0 {
+		return rec, -1
+	}
+	return rec, at + n
+}
+
+// Page is the n-th page of all records, about 64 KiB, possibly empty; more: there is one after it. Takes may lie between the pages of a
+// checkpoint. Page n is always the same
+// places: what moves to an earlier one meanwhile is in a delta.
 func (m *Memory) Page(n int) (page []byte, more bool) {
 	k, chunk := n%len(Keys), n/len(Keys)
 	page = m.table(k).appendPage(beginFrame(nil), byte(k), chunk)
@@ -103,7 +159,7 @@ func (m *Memory) Page(n int) (page []byte, more bool) {
 }
 
 func (t *table) hasPage(chunk int) bool {
-	return chunk*t.perSlab < t.used || chunk*t.perSlab < len(t.graves.queue)+t.graves.gone-t.graves.base
+	return chunk < len(t.slabs) || chunk*gravesPerPage < len(t.graves.queue)+t.graves.gone-t.graves.base
 }
 
 func (t *table) appendPage(dst []byte, key byte, chunk int) []byte {
@@ -111,16 +167,12 @@ func (t *table) appendPage(dst []byte, key byte, chunk int) []byte {
 	if chunk == 0 {
 		g.base = g.gone
 	}
-	for i := chunk * t.perSlab; i < (chunk+1)*t.perSlab; i++ {
+	for i := chunk * gravesPerPage; i < (chunk+1)*gravesPerPage; i++ {
 		if at := i + g.base - g.gone; at >= 0 && at < len(g.queue) {
 			dst = g.queue[at].append(dst, key)
 		}
 	}
-	for i := chunk * t.perSlab; i < min(t.used, (chunk+1)*t.perSlab); i++ {
-		if t.flags[i]&isLive != 0 {
-			dst = append(dst, tagRecord, key)
-			dst = appendSparse(dst, t.rec(uint32(i)))
-		}
-	}
+	t.paged = chunk
+	t.live(chunk, chunk+1, func(rec []byte) { dst = appendRecord(append(dst, tagRecord, key), rec) })
 	return dst
 }

@@ -14,17 +14,27 @@ import (
 type source struct {
 	event   *event.Event
 	place   geo.Place
-	address string // canonical, once parsed
+	address [16]byte // canonical, once parsed
+	size    int      // of the address, 0: none
 	parsed  bool
 }
 
-func (s *source) set(e *event.Event, p geo.Place) { *s = source{event: e, place: p} }
+func (s *source) set(e *event.Event, p *geo.Place) { s.event, s.place, s.parsed = e, *p, false }
 
-func (s *source) ip() string {
+// ip is the canonical address; it makes no garbage.
+func (s *source) ip() []byte {
 	if !s.parsed {
-		s.address, s.parsed = canonicalIP(s.event.IP), true
+		s.parsed, s.size = true, 0
+		if a, err := netip.ParseAddr(s.event.IP); err == nil {
+			if a = a.Unmap(); a.Is4() {
+				b := a.As4()
+				s.size = copy(s.address[:], b[:])
+			} else {
+				s.address, s.size = a.As16(), 16
+			}
+		}
 	}
-	return s.address
+	return s.address[:s.size]
 }
 
 // fields are the values of an event that windows can tell apart, by the names that rules use.
@@ -56,8 +66,8 @@ var fields = map[string]func(*source) string{
 	"country":      func(s *source) string { return s.place.Country },
 	"city":         func(s *source) string { return s.place.City },
 	"data.country": func(s *source) string { return s.event.Country },
-	"ip":           func(s *source) string { return s.ip() },
-	"network":      func(s *source) string { return network(s.ip()) },
+	"ip":           func(s *source) string { return string(s.ip()) },
+	"network":      func(s *source) string { return string(network(s.ip())) },
 }
 
 const extraPrefix = "extra."
@@ -110,15 +120,11 @@ func extra(m map[string]any, path []string) string {
 	return ""
 }
 
-// keyText is whose record of key this event belongs to; empty: none.
+// keyText is whose record of key this event belongs to, where it is a text; empty: none.
 func keyText(key Key, s *source) string {
 	switch key {
 	case Account:
 		return string(s.event.Account)
-	case IP:
-		return s.ip()
-	case Network:
-		return network(s.ip())
 	case Device:
 		return s.event.Device
 	case Payee:
@@ -129,24 +135,31 @@ func keyText(key Key, s *source) string {
 	return ""
 }
 
+// keyBytes is the same where it is bytes.
+func keyBytes(key Key, s *source) []byte {
+	switch key {
+	case IP:
+		return s.ip()
+	case Network:
+		return network(s.ip())
+	}
+	return nil
+}
+
 // canonicalIP is the bytes of an address; it gives two spellings of one address the same: ::ffff:192.0.2.1 is 192.0.2.1, zones are
 // dropped. Not an address: no value.
 func canonicalIP(s string) string {
-	a, err := netip.ParseAddr(s)
-	if err != nil {
-		return ""
-	}
-	b := a.Unmap().WithZone("").AsSlice()
-	return string(b)
+	from := source{event: &event.Event{Data: event.Data{IP: s}}}
+	return string(from.ip())
 }
 
 // network is the /24 of an IPv4 address, the /48 of an IPv6 one: what one subscriber or site usually holds.
-func network(canonical string) string {
+func network[T string | []byte](canonical T) T {
 	switch len(canonical) {
 	case 4:
 		return canonical[:3]
 	case 16:
 		return canonical[:6]
 	}
-	return ""
+	return canonical[:0]
 }

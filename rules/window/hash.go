@@ -15,7 +15,9 @@ func newHasher(key [16]byte) hasher {
 	return hasher{binary.LittleEndian.Uint64(key[:8]), binary.LittleEndian.Uint64(key[8:])}
 }
 
-func (h hasher) sum(s string) (out id) {
+func (h hasher) sum(s string) id { return sum(h, s) }
+
+func sum[T string | []byte](h hasher, s T) (out id) {
 	v0, v1, v2, v3 := h.k0^0x736f6d6570736575, h.k1^0x646f72616e646f6d^0xee, h.k0^0x6c7967656e657261, h.k1^0x7465646279746573
 	n := len(s)
 	for ; len(s) >= 8; s = s[8:] {
@@ -59,5 +61,7 @@ func round(v0, v1, v2, v3 uint64) (uint64, uint64, uint64, uint64) {
 // one too few. 0 means "no value" and is never given.
 func (h hasher) short(s string) uint32 {
 	sum := h.sum(s)
-	return max(1, binary.LittleEndian.Uint32(sum[:4]))
+	return sum.short()
 }
+
+func (h *id) short() uint32 { return max(1, binary.LittleEndian.Uint32(h[:4])) }

@@ -11,12 +11,12 @@ type kind struct {
 	field  bool   // needs a field
 	keeps  bool   // outlives a recovery (Forget)
 
-	// size is how many bytes a record holds for c; it may set c's width.
-	size func(c *cell) int
+	// size sets how many bytes a record holds for c once something was seen (none before), and c's width.
+	size func(c *cell)
 	// match: does an event of this type change the window; nil: the spec's types.
 	match func(c *cell, eventType string) bool
 	// observe changes the window and says what a reading must know of the time before.
-	observe func(rec []byte, o *occasion, c *cell) note
+	observe func(w *opened, o *occasion, c *cell) note
 	// peek gives the same note without changing anything, for an event that does not count; nil: the zero note.
 	peek func(rec []byte, o *occasion, c *cell) note
 	read func(rec []byte, o *occasion, c *cell, n note, f Func) float64
@@ -25,7 +25,7 @@ type kind struct {
 	total  func(o *occasion, t *tally) float64
 
 	// forget is what a recovery leaves of the window when it keeps; since in ms, 0: all.
-	forget func(rec []byte, c *cell, since int64)
+	forget func(w *opened, c *cell, since int64)
 }
 
 var kinds = []*kind{

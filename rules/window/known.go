@@ -17,22 +17,22 @@ const knownDefault = 16
 var unteaching = newMatcher([]string{"login.failed", "login.challenged", "login.mfa.failed", "login.mfa.denied", "report.*"})
 
 var knownKind = kind{funcs: []Func{Known, FirstSeen, KnownFor}, field: true, keeps: true,
-	size: func(c *cell) int {
+	size: func(c *cell) {
 		c.buckets = knownDefault
 		if n, ok := knownMax[c.spec.Field]; ok {
 			c.buckets = n
 		}
-		return c.buckets * knownEntry
+		c.list(0, knownEntry, c.buckets)
 	},
 	match: func(c *cell, eventType string) bool {
 		return c.types.match(eventType) && (len(c.spec.Types) > 0 || !unteaching.match(eventType))
 	},
-	observe: func(rec []byte, o *occasion, c *cell) note {
+	observe: func(w *opened, o *occasion, c *cell) note {
 		v := o.value(c)
 		if v == 0 {
-			return knownPeek(rec, o, c)
+			return knownPeek(w.rec, o, c)
 		}
-		return c.learn(rec, v, o.at/1000)
+		return c.learn(w, v, o.at/1000)
 	},
 	peek: knownPeek,
 	read: func(_ []byte, o *occasion, c *cell, n note, f Func) float64 {
@@ -51,16 +51,16 @@ var knownKind = kind{funcs: []Func{Known, FirstSeen, KnownFor}, field: true, kee
 		}
 		return float64(max(0, o.now/1000-n.a))
 	},
-	forget: func(rec []byte, c *cell, since int64) {
-		b := c.bytes(rec)
+	forget: func(w *opened, c *cell, since int64) {
+		b := c.bytes(w.rec)
 		kept := 0
 		for e := b; len(e) > 0; e = e[knownEntry:] {
-			if binary.LittleEndian.Uint32(e) != 0 && seconds(e[4:]) < since/1000 {
+			if seconds(e[4:]) < since/1000 {
 				copy(b[kept:kept+knownEntry], e[:knownEntry])
 				kept += knownEntry
 			}
 		}
-		clear(b[kept:])
+		w.resize(c, kept)
 	},
 }
 
@@ -73,9 +73,6 @@ func knownPeek(rec []byte, o *occasion, c *cell) note {
 func knownFind(b []byte, v uint32) (n note, entry []byte) {
 	for ; len(b) >= knownEntry; b = b[knownEntry:] {
 		h := binary.LittleEndian.Uint32(b)
-		if h == 0 {
-			break
-		}
 		n.b++
 		if h == v {
 			n.a, n.ok, entry = seconds(b[4:]), true, b[:knownEntry]
@@ -85,33 +82,36 @@ func knownFind(b []byte, v uint32) (n note, entry []byte) {
 }
 
 // learn notes that v was seen and gives what was known before.
-func (c *cell) learn(rec []byte, v uint32, at int64) note {
-	n, e := knownFind(c.bytes(rec), v)
+func (c *cell) learn(w *opened, v uint32, at int64) note {
+	n, e := knownFind(c.bytes(w.rec), v)
 	if n.ok {
 		putSeconds(e[4:], min(at, seconds(e[4:])))
 		putSeconds(e[8:], max(at, seconds(e[8:])))
 	} else {
-		knownAdd(c.bytes(rec), v, at)
+		knownAdd(w, c, v, at)
 	}
 	return n
 }
 
 // knownAdd puts v, which is not known, in a free place or in that of the value not seen for longest.
-func knownAdd(b []byte, v uint32, at int64) {
+func knownAdd(w *opened, c *cell, v uint32, at int64) {
+	b := c.bytes(w.rec)
 	oldest := b
-	for e := b; len(e) > 0; e = e[knownEntry:] {
-		if seconds(e[8:]) < seconds(oldest[8:]) {
-			oldest = e
+	if n := len(b); n < c.most {
+		oldest = w.resize(c, n+knownEntry)[n:]
+	} else {
+		for e := b; len(e) > 0; e = e[knownEntry:] {
+			if seconds(e[8:]) < seconds(oldest[8:]) {
+				oldest = e
+			}
 		}
-		if binary.LittleEndian.Uint32(e) == 0 {
-			break
+		if seconds(oldest[8:]) > at {
+			return
 		}
 	}
-	if seconds(oldest[8:]) <= at {
-		binary.LittleEndian.PutUint32(oldest, v)
-		putSeconds(oldest[4:], at)
-		putSeconds(oldest[8:], at)
-	}
+	binary.LittleEndian.PutUint32(oldest, v)
+	putSeconds(oldest[4:], at)
+	putSeconds(oldest[8:], at)
 }
 
 // isField reports whether a known set is of field, for Learn.

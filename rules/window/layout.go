@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// Layout says where in a record each window of a rule set lies. It is a function of the set of its specs alone.
+// Layout says which windows of a rule set a record holds, and in what order. It is a function of the set of its specs alone.
 type Layout struct {
 	readings []reading
 	slots    map[string]int
 	states   map[string]*cell // by state text
 	cells    []*cell
 	byKey    [][]*cell // by position in Keys
-	sizes    []int     // of records, by position in Keys
+	sizes    []int     // the most that records can have, by position in Keys
 	fields   []string
 }
 
@@ -27,22 +27,33 @@ type reading struct {
 
 // cell is the bytes that one window has in the record of its key. Readings of one state (first_seen and known) share it.
 type cell struct {
-	index    int // among the layout's cells
-	key      int // position in Keys
-	at, size int // bytes of the record
-	kind     *kind
-	spec     Spec
-	text     string // the state's canonical text, by which it moves to another layout
-	types    matcher
-	steps    []matcher // sequence
-	field    int       // position in the layout's fields, -1: none
-	spanned  int64     // span: ms for accounts, seconds across
-	width    int64     // of a bucket, the same unit
-	buckets  int
+	index   int // among the layout's cells
+	key     int // position in Keys
+	number  int // among the cells of its key
+	least   int // bytes without a thing; all are multiples of 4
+	each    int // bytes of one thing more, 0: there is none
+	most    int // bytes
+	kind    *kind
+	spec    Spec
+	text    string // the state's canonical text, by which it moves to another layout
+	types   matcher
+	steps   []matcher // sequence
+	field   int       // position in the layout's fields, -1: none
+	spanned int64     // span: ms for accounts, seconds across
+	width   int64     // of a bucket, the same unit
+	buckets int
 }
 
-// bytes is c's part of a record.
-func (c *cell) bytes(rec []byte) []byte { return rec[c.at : c.at+c.size : c.at+c.size] }
+// fits reports whether c can have so many bytes.
+func (c *cell) fits(n int) bool {
+	return n > 0 && n <= c.most && (n == c.least || c.each > 0 && n > c.least && (n-c.least)%c.each == 0)
+}
+
+// fixed says that c has n bytes or none.
+func (c *cell) fixed(n int) { c.least, c.most = n, n }
+
+// list says that c has head bytes and up to n things of each bytes.
+func (c *cell) list(head, each, n int) { c.least, c.each, c.most = head, each, head+each*n }
 
 // unknownSpan is how long a window without a span is unknown after it was added (DESIGN, "A changed rule set").
 const unknownSpan = 30 * 24 * time.Hour
@@ -112,9 +123,9 @@ func (l *Layout) place(s Spec, state string) *cell {
 			l.fields = append(l.fields, s.Field)
 		}
 	}
-	c.size = c.kind.size(c)
-	c.at = l.sizes[c.key]
-	l.sizes[c.key] += c.size
+	c.kind.size(c)
+	c.number = len(l.byKey[c.key])
+	l.sizes[c.key] += entrySize + c.most
 	l.cells = append(l.cells, c)
 	l.byKey[c.key] = append(l.byKey[c.key], c)
 	return c
@@ -137,19 +148,19 @@ func (l *Layout) Spec(slot int) Spec { return l.readings[slot].spec }
 // Equal reports whether records of l and o are the same bytes.
 func (l *Layout) Equal(o *Layout) bool {
 	return l == o || slices.EqualFunc(l.cells, o.cells, func(a, b *cell) bool {
-		return a.text == b.text && a.key == b.key && a.at == b.at && a.size == b.size
+		return a.text == b.text && a.most == b.most
 	})
 }
 
-// RecordSize is how many bytes a record of key has.
+// RecordSize is the most bytes that a record of key can have.
 func (l *Layout) RecordSize(key Key) int { return l.sizes[slices.Index(Keys, key)] }
 
-// BytesPerAccount is what an account costs in memory, without the records of its addresses and devices: its record, and about 48 bytes of
-// index and order.
+// BytesPerAccount is the most that an account can cost in memory, without the records of its addresses and devices: its record when every
+// window is full, and about 16 bytes of index. What accounts do cost is for [Memory.Bytes] to say.
 func (l *Layout) BytesPerAccount() int { return l.RecordSize(Account) + indexSize }
 
 // layoutVersion is the encoding of records. It changes when any kind's bytes, or the header's, change their meaning.
-const layoutVersion = 1
+const layoutVersion = 2
 
 // storedLayout is a layout as it is stored beside pages and deltas. Names never change meaning.
 type storedLayout struct {

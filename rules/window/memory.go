@@ -2,6 +2,7 @@ package window
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,15 +34,22 @@ type Memory struct {
 	view      View
 	values    values
 	joined    bool
-	loose     bool // Restore has put records in since the last settle
+	loose     bool // Restore has put graves in since the last settle
 
+	warm   []warming // of Warm, kept for its room
+	warmed byte      // what Warm read, so that reading is not left out
+
+	arena   arena
 	account *table
 	mu      sync.RWMutex // guards across, which other memories read
 	across  []*table     // by position in Keys; 0 is nil
 }
 
-// plan is what an event type changes.
-type plan struct{ byKey [][]*cell }
+// plan is what an event type changes: by position in Keys, the windows, and whether a record is made and marked though none of them does.
+type plan struct {
+	byKey [][]*cell
+	marks []bool
+}
 
 // maxPlans bounds the plans kept: types come from outside.
 const maxPlans = 1024
@@ -58,16 +66,16 @@ func NewMemory(l *Layout, hashKey [16]byte, shard int, budget int, b *Board) *Me
 	for i := range m.knownFrom {
 		m.knownFrom[i] = math.MinInt64
 	}
-	m.account = newTable(l.sizes[0], budget, false)
+	m.account = newTable(budget, false, &m.arena)
 	for k := 1; k < len(Keys); k++ {
-		m.across[k] = newTable(l.sizes[k], budget, true)
+		m.across[k] = newTable(budget, true, &m.arena)
+		if b != nil && len(l.byKey[k]) > 0 {
+			b.presence[k].size(budget * len(b.members))
+			m.across[k].presence = mine{&b.presence[k], 1 << (shard % 8)}
+		}
 	}
-	m.values = values{hash: m.hash, h: make([]uint32, len(l.fields)), ready: make([]bool, len(l.fields))}
-	for _, f := range l.fields {
-		m.values.read = append(m.values.read, fieldOf(f))
-	}
-	m.view = View{m: m, notes: make([]note, len(l.cells)), noted: make([]bool, len(l.cells)), recs: make([][]byte, len(Keys)), ids: make([]id, len(Keys)),
-		has: make([]bool, len(Keys))}
+	m.values = newValues(m.hash, l.fields)
+	m.view = View{m: m, notes: make([]note, len(l.cells)), noted: make([]bool, len(l.cells)), recs: make([][]byte, len(Keys)), found: make([]bool, len(Keys))}
 	m.view.at.values, m.view.slice.values = &m.values, &m.values
 	return m
 }
@@ -78,36 +86,45 @@ func (m *Memory) Layout() *Layout { return m.layout }
 // Take puts an event into every window that it matters to and returns the view of them as of this event, good until the next Take.
 //
 // The sequence grows from event to event; a record whose stamp has reached it is read and not changed again. A TooLate event changes no
-// window. The shard's clock moves to the event's arrival.
+// window. The shard's clock moves to the event's arrival. A key across accounts gets a record from the events that change a window of it (any
+// event, where its age is read).
 func (m *Memory) Take(in *Input) *View {
 	m.Advance(in.Event.Arrival)
 	m.settle()
 	v, p := &m.view, m.plan(string(in.Event.Type))
 	v.begin(in)
 	m.takeAccount(v, p)
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	if v.at.timing == TooLate {
+		return v
+	}
+	locked := false
 	for k := 1; k < len(Keys); k++ {
-		if len(m.layout.byKey[k]) == 0 {
-			continue // nothing is remembered per this key
+		if !p.marks[k] || !m.values.has(k) {
+			continue // nothing that is remembered per this key changes
 		}
-		if s := keyText(Keys[k], &m.values.source); s != "" {
-			v.ids[k], v.has[k] = m.hash.sum(s), true
-			m.takeAcross(v, k, p)
+		h := m.values.id(k)
+		if !locked {
+			locked = true
+			m.mu.Lock()
 		}
+		m.takeAcross(v, k, h, p)
+	}
+	if locked {
+		m.mu.Unlock()
 	}
 	return v
 }
 
 func (m *Memory) takeAccount(v *View, p *plan) {
-	t, h, o := m.account, m.hash.sum(string(v.in.Event.Account)), &v.at
+	t, h, o := m.account, m.values.id(0), &v.at
 	o.at = clampMillis(v.in.Event.Time)
-	slot, ok := t.find(h)
+	ref, ok := t.find(h)
 	if !ok {
-		slot = t.insert(h, v.in.Sequence, m.now)
+		ref = t.insert(h, v.in.Sequence, m.now)
 	}
-	rec := t.rec(slot)
-	o.now = max(o.at, newest(rec))
+	w := &v.account
+	*w = t.open(ref)
+	o.now = max(o.at, newest(w.rec))
 	switch behind := o.now - o.at; {
 	case behind == 0:
 		o.timing = OnTime
@@ -116,56 +133,62 @@ func (m *Memory) takeAccount(v *View, p *plan) {
 	default:
 		o.timing = TooLate
 	}
-	v.recs[0], v.slot, v.slice.timing = rec, slot, o.timing
-	v.passed = reflects(rec, v.in.Sequence)
+	v.slice.timing = o.timing
+	v.recs[0], v.found[0] = w.rec, true
+	v.passed = reflects(w.rec, v.in.Sequence)
 	if o.timing == TooLate || v.passed {
 		return
 	}
-	m.mark(t, slot, rec, o, v.in.Sequence)
-	old := o.at < floor(rec)
+	m.mark(t, ref, w.rec, o, v.in.Sequence)
+	old := o.at < floor(w.rec)
 	for _, c := range p.byKey[0] {
 		if (!old || c.kind.keeps) && c.counts(o.event) {
-			v.note(c, c.kind.observe(rec, o, c))
+			v.note(c, c.kind.observe(w, o, c))
 		}
 	}
+	w.shrink()
+	if !ok {
+		t.young = sizeOf(w.rec)
+	}
+	v.recs[0] = w.rec
 }
 
-func (m *Memory) takeAcross(v *View, k int, p *plan) {
-	t, h, o := m.across[k], v.ids[k], &v.slice
-	slot, ok := t.find(h)
-	if o.timing == TooLate {
-		if ok {
-			v.recs[k] = t.rec(slot)
-		}
-		return
-	}
+func (m *Memory) takeAcross(v *View, k int, h *id, p *plan) {
+	t, o := m.across[k], &v.slice
+	ref, ok := t.find(h)
 	if !ok {
-		slot = t.insert(h, v.in.Sequence, m.now)
+		ref = t.insert(h, v.in.Sequence, m.now)
 	}
-	rec := t.rec(slot)
-	v.recs[k] = rec
-	if reflects(rec, v.in.Sequence) {
+	w := &v.other
+	*w = t.open(ref)
+	v.recs[k], v.found[k] = w.rec, true
+	if reflects(w.rec, v.in.Sequence) {
 		return
 	}
-	if ok && m.now.jumped(rec) {
-		t.bury(rec, m.now)
+	if ok && m.now.jumped(w.rec) {
+		t.bury(w.rec, m.now)
 	}
-	m.mark(t, slot, rec, o, v.in.Sequence)
+	m.mark(t, ref, w.rec, o, v.in.Sequence)
 	for _, c := range p.byKey[k] {
 		if c.counts(o.event) {
-			v.note(c, c.kind.observe(rec, o, c))
+			v.note(c, c.kind.observe(w, o, c))
 		}
 	}
+	w.shrink()
+	if !ok {
+		t.young = sizeOf(w.rec)
+	}
+	v.recs[k] = w.rec
 }
 
-// mark writes an event into a record's header and makes it the most recently changed.
-func (m *Memory) mark(t *table, slot uint32, rec []byte, o *occasion, sequence uint64) {
+// mark writes an event into a record's header, whose stamp makes it the most recently changed.
+func (m *Memory) mark(t *table, ref uint32, rec []byte, o *occasion, sequence uint64) {
 	setStamp(rec, sequence)
 	setNewest(rec, max(o.at, newest(rec)))
 	if f := first(rec); f < 0 || o.at < f {
 		setFirst(rec, o.at)
 	}
-	t.touch(slot)
+	t.touch(ref, rec)
 }
 
 // counts: is the event of the direction that c asks for.
@@ -178,11 +201,13 @@ func (m *Memory) plan(eventType string) *plan {
 	if len(m.plans) >= maxPlans {
 		clear(m.plans)
 	}
-	p := &plan{make([][]*cell, len(Keys))}
+	p := &plan{make([][]*cell, len(Keys)), make([]bool, len(Keys))}
 	for _, c := range m.layout.cells {
 		if c.kind.match == nil && c.types.match(eventType) || c.kind.match != nil && c.kind.match(c, eventType) {
 			p.byKey[c.key] = append(p.byKey[c.key], c)
+			p.marks[c.key] = true
 		}
+		p.marks[c.key] = p.marks[c.key] || c.kind == &ageAcrossKind // an age begins with any event
 	}
 	m.plans[strings.Clone(eventType)] = p // the event's text is good for its batch only
 	return p
@@ -268,11 +293,11 @@ func (m *Memory) Evicted() uint64 {
 // Len is how many records of key there are.
 func (m *Memory) Len(key Key) int {
 	if key == Account {
-		return len(m.account.index)
+		return m.account.len()
 	}
 	for k, t := range m.across {
 		if t != nil && Keys[k] == key {
-			return len(t.index)
+			return t.len()
 		}
 	}
 	return 0
@@ -285,8 +310,10 @@ func (m *Memory) settle() {
 	m.loose = false
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.account.settle()
 	for _, t := range m.across[1:] {
-		t.settle()
+		t.graves.settle()
 	}
 }
+
+// Bytes is how much memory m's records of key take, with their room to grow and their index.
+func (m *Memory) Bytes(key Key) int { return m.table(slices.Index(Keys, key)).bytes() }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"slices"
 )
 
 // ErrDamaged says that a page or delta is not as it was written.
@@ -19,6 +18,7 @@ func (m *Memory) Restore(b []byte, stored *Layout) error {
 		stored = m.layout
 	}
 	moves := m.layout.movesFrom(stored)
+	var scratch []byte
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.loose = true
@@ -30,7 +30,9 @@ func (m *Memory) Restore(b []byte, stored *Layout) error {
 		if err := walk(entries, stored, func(byte, int, int64, []byte) {}); err != nil {
 			return fmt.Errorf("restore windows: %w", err)
 		}
-		err = walk(entries, stored, func(tag byte, k int, slice int64, body []byte) { m.table(k).restore(tag, slice, body, moves[k]) })
+		err = walk(entries, stored, func(tag byte, k int, slice int64, body []byte) {
+			scratch = m.table(k).restore(tag, slice, body, moves[k], scratch)
+		})
 		if err != nil {
 			return fmt.Errorf("restore windows: %w", err)
 		}
@@ -57,26 +59,26 @@ func openFrame(b []byte) (entries, rest []byte, err error) {
 // walk gives the entries of a frame under the layout they were written in: of a record its bytes, of a grave its slice too. What it gives
 // is good until the next.
 func walk(b []byte, stored *Layout, each func(tag byte, key int, slice int64, body []byte)) error {
-	rec := make([]byte, slices.Max(stored.sizes))
+	var rec []byte
 	for len(b) > 0 {
-		if len(b) < 2+8 || int(b[1]) >= len(Keys) {
+		if len(b) < 2 || int(b[1]) >= len(Keys) {
 			return fmt.Errorf("%w: an entry of no key", ErrDamaged)
 		}
 		tag, key, slice := b[0], int(b[1]), int64(0)
-		body := rec[:stored.sizes[key]]
 		b = b[2:]
+		body := b
 		switch {
 		case tag == tagTomb && len(b) >= 24:
 			body, b = b[:24], b[24:]
-		case tag == tagRecord || tag == tagGrave:
+		case tag == tagRecord || tag == tagGrave && len(b) >= 8:
 			if tag == tagGrave {
 				slice, b = int64(binary.LittleEndian.Uint64(b)), b[8:]
 			}
-			n := readSparse(body, b)
-			if n < 0 {
+			var read int
+			if rec, read = readRecord(rec, b, stored.sizes[key]); read < 0 || !sound(rec, stored.byKey[key]) {
 				return fmt.Errorf("%w: a record is cut off, or of another layout", ErrDamaged)
 			}
-			b = b[n:]
+			body, b = rec, b[read:]
 		default:
 			return fmt.Errorf("%w: an entry of no kind", ErrDamaged)
 		}
@@ -85,21 +87,52 @@ func walk(b []byte, stored *Layout, each func(tag byte, key int, slice int64, bo
 	return nil
 }
 
-// move copies one window from a record of another layout.
-type move struct{ to, from, size int }
+// moves says which cells of a record of another layout continue in one of this, in their order. nil: they are the same.
+type moves []move
 
-// movesFrom says by key which bytes of a record of stored go where.
-func (l *Layout) movesFrom(stored *Layout) [][]move {
-	moves := make([][]move, len(Keys))
-	for k := range moves {
-		moves[k] = []move{{0, 0, headerSize}}
+type move struct{ to, from *cell }
+
+func (l *Layout) movesFrom(stored *Layout) []moves {
+	all := make([]moves, len(Keys))
+	if l.Equal(stored) {
+		return all
+	}
+	for k := range all {
+		all[k] = moves{}
 	}
 	for _, c := range l.cells {
-		if f := stored.cellFor(c); f != nil && f.size == c.size {
-			moves[c.key] = append(moves[c.key], move{c.at, f.at, c.size})
+		if f := stored.cellFor(c); f != nil && f.most == c.most {
+			all[c.key] = append(all[c.key], move{c, f})
 		}
 	}
-	return moves
+	return all
+}
+
+// pack appends to dst what of a stored record continues.
+func (m moves) pack(dst, from []byte) []byte {
+	if m == nil {
+		return append(dst, from...)
+	}
+	at, end, cells := len(dst), 0, 0
+	dst = append(dst, from[:headerSize]...)
+	for _, v := range m {
+		if v.from.bytes(from) != nil {
+			cells++
+		}
+	}
+	dst = append(dst, make([]byte, cells*entrySize)...)
+	setCellsIn(dst[at:], cells)
+	cells = 0
+	for _, v := range m {
+		if b := v.from.bytes(from); b != nil {
+			dst = append(dst, b...)
+			end += len(b)
+			putEntryOf(dst[at:], cells, v.to.number, end)
+			cells++
+		}
+	}
+	setSize(dst[at:], len(dst)-at)
+	return dst
 }
 
 // cellFor finds the window that c continues.
@@ -117,35 +150,37 @@ func (l *Layout) cellFor(c *cell) *cell {
 	return nil
 }
 
-func (t *table) restore(tag byte, slice int64, body []byte, moves []move) {
-	t.loose, t.graves.loose = true, true
+func (t *table) restore(tag byte, slice int64, body []byte, m moves, scratch []byte) []byte {
+	t.graves.loose = true
+	t.oldest.forget()
+	h := id(body[:16])
 	switch tag {
 	case tagTomb:
-		if slot, ok := t.find(id(body[:16])); ok && stamp(t.rec(slot)) <= binary.LittleEndian.Uint64(body[16:]) {
-			t.remove(slot)
+		if ref, ok := t.find(&h); ok && stamp(t.rec(ref)) <= binary.LittleEndian.Uint64(body[16:]) {
+			t.remove(ref)
 		}
 	case tagGrave:
-		d := &grave{id: id(body[:16]), at: slice, rec: make([]byte, t.size), written: true}
-		copyMoves(d.rec, body, moves)
-		t.graves.bury(d)
+		t.presence.note(&h)
+		t.graves.bury(&grave{id: h, at: slice, rec: m.pack(nil, body), written: true})
 	case tagRecord:
-		h := id(body[:16])
-		slot, ok := t.find(h)
-		if ok && stamp(t.rec(slot)) > stamp(body) {
-			return
+		ref, ok := t.find(&h)
+		if ok && stamp(t.rec(ref)) > stamp(body) {
+			return scratch
 		}
+		scratch = m.pack(scratch[:0], body)
 		if !ok {
-			slot = t.add(h)
+			ref = t.add(&h, len(scratch))
 		}
-		clear(t.rec(slot))
-		copyMoves(t.rec(slot), body, moves)
+		w := t.open(ref)
+		if len(scratch) > len(w.rec) {
+			w.move(len(scratch))
+		}
+		flags := w.rec[47]
+		copy(w.rec, scratch)
+		w.rec[47] = flags
+		w.shrink()
 	}
-}
-
-func copyMoves(to, from []byte, moves []move) {
-	for _, v := range moves {
-		copy(to[v.to:v.to+v.size], from[v.from:v.from+v.size])
-	}
+	return scratch
 }
 
 // Relaid is m's records under another layout, for a changed rule set; m must not be used after it. The slots it adds start empty; say

@@ -66,6 +66,14 @@ func (d *disk) restore(m *Memory) error {
 	return nil
 }
 
+// smallSlabs gives m slabs of few records, so that they fill, empty and lie on both sides of a page.
+func smallSlabs(t *rapid.T, m *Memory) {
+	room := rapid.SampledFrom([]int{64, 300, 1000, 5000, slabBytes}).Draw(t, "bytes of a slab")
+	for k := range Keys {
+		m.table(k).room = room
+	}
+}
+
 func drawEvent(t *rapid.T, now *time.Duration) (*event.Event, geo.Place) {
 	*now += rapid.SampledFrom([]time.Duration{0, 10 * time.Millisecond, time.Second, 20 * time.Second}).Draw(t, "step")
 	at := *now
@@ -126,6 +134,7 @@ func TestRestoredMemoryGoesOnTheSame(t *testing.T) {
 		budget := rapid.IntRange(1, 6).Draw(t, "budget")
 		board := NewBoard(2)
 		m := NewMemory(l, [16]byte{7}, 0, budget, board)
+		smallSlabs(t, m)
 		var d disk
 		var now time.Duration
 		sequence := uint64(0)
@@ -145,6 +154,7 @@ func TestRestoredMemoryGoesOnTheSame(t *testing.T) {
 		}
 		restoredBoard := NewBoard(2)
 		r := NewMemory(l, [16]byte{7}, 0, budget, restoredBoard)
+		smallSlabs(t, r)
 		if err := d.restore(r); err != nil {
 			t.Fatal(err)
 		}

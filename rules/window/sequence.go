@@ -11,11 +11,11 @@ import "strings"
 const stepSize = 16 // began, complete
 
 var sequenceKind = kind{funcs: []Func{Sequence}, span: true,
-	size: func(c *cell) int {
+	size: func(c *cell) {
 		for _, s := range c.spec.Types {
 			c.steps = append(c.steps, newMatcher(strings.Split(s, "|")))
 		}
-		return (len(c.steps) - 1) * stepSize
+		c.fixed((len(c.steps) - 1) * stepSize)
 	},
 	match: func(c *cell, eventType string) bool {
 		for i := range c.steps {
@@ -25,14 +25,17 @@ var sequenceKind = kind{funcs: []Func{Sequence}, span: true,
 		}
 		return false
 	},
-	observe: func(rec []byte, o *occasion, c *cell) (n note) {
-		b := c.bytes(rec)
+	observe: func(w *opened, o *occasion, c *cell) (n note) {
+		b := c.bytes(w.rec)
 		for k := len(c.steps) - 1; k >= 0; k-- {
 			if !c.steps[k].match(string(o.event.Type)) {
 				continue
 			}
 			began := o.at
 			if k > 0 {
+				if b == nil {
+					continue
+				}
 				before := b[(k-1)*stepSize:]
 				began = millis(before)
 				if began < 0 || millis(before[8:]) > o.at || o.at-began > c.spanned {
@@ -43,6 +46,7 @@ var sequenceKind = kind{funcs: []Func{Sequence}, span: true,
 				n.ok = true
 				continue
 			}
+			b = w.ready(c, c.most)
 			at := b[k*stepSize:]
 			if began > millis(at) || began == millis(at) && o.at < millis(at[8:]) {
 				putMillis(at, began)

@@ -3,10 +3,10 @@ package window
 // Time since the newest earlier event of some types: within an account its event time, across accounts a [trace] of its slices.
 
 var sinceKind = kind{funcs: []Func{Since},
-	size: func(*cell) int { return 8 },
-	observe: func(rec []byte, o *occasion, c *cell) note {
-		n := sincePeek(rec, o, c)
-		if b := c.bytes(rec); o.at > millis(b) {
+	size: func(c *cell) { c.fixed(8) },
+	observe: func(w *opened, o *occasion, c *cell) note {
+		n := sincePeek(w.rec, o, c)
+		if b := w.ready(c, 8); o.at > millis(b) {
 			putMillis(b, o.at)
 		}
 		return n
@@ -21,22 +21,29 @@ var sinceKind = kind{funcs: []Func{Since},
 }
 
 func sincePeek(rec []byte, _ *occasion, c *cell) note {
-	at := millis(c.bytes(rec))
+	b := c.bytes(rec)
+	if b == nil {
+		return note{a: -1}
+	}
+	at := millis(b)
 	return note{a: at, ok: at >= 0}
 }
 
 var sinceAcrossKind = kind{funcs: []Func{Since}, across: true,
-	size: func(*cell) int { return traceSize },
-	observe: func(rec []byte, o *occasion, c *cell) note {
-		n := sinceAcrossPeek(rec, o, c)
-		traceAdd(c.bytes(rec), o.at)
+	size: func(c *cell) { c.fixed(traceSize) },
+	observe: func(w *opened, o *occasion, c *cell) note {
+		n := sinceAcrossPeek(w.rec, o, c)
+		traceAdd(w.ready(c, traceSize), o.at)
 		return n
 	},
 	peek: sinceAcrossPeek,
 	gather: func(rec []byte, c *cell, r reach, n note, t *tally) {
 		at := n.a
 		if !r.own {
-			at = traceAsOf(c.bytes(rec), r.to)
+			at = -1
+			if b := c.bytes(rec); b != nil {
+				at = traceAsOf(b, r.to)
+			}
 		}
 		if at >= 0 && (!t.has || at > t.last) {
 			t.last, t.has = at, true
@@ -51,5 +58,8 @@ var sinceAcrossKind = kind{funcs: []Func{Since}, across: true,
 }
 
 func sinceAcrossPeek(rec []byte, _ *occasion, c *cell) note {
-	return note{a: traceNewest(c.bytes(rec)), ok: true}
+	if b := c.bytes(rec); b != nil {
+		return note{a: traceNewest(b), ok: true}
+	}
+	return note{a: -1, ok: true}
 }

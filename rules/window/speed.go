@@ -16,12 +16,12 @@ const (
 )
 
 var speedKind = kind{funcs: []Func{Speed, Distance},
-	size: func(*cell) int { return 16 },
-	observe: func(rec []byte, o *occasion, c *cell) (n note) {
+	size: func(c *cell) { c.fixed(16) },
+	observe: func(w *opened, o *occasion, c *cell) (n note) {
 		if o.timing != OnTime || !o.place.HasPoint {
 			return n
 		}
-		b := c.bytes(rec)
+		b := w.ready(c, 16)
 		if before := millis(b); before >= 0 {
 			n.ok = true
 			n.x = geo.Kilometres(geo.Place{Lat: degrees(b[8:]), Lon: degrees(b[12:]), HasPoint: true}, *o.place)

@@ -1,60 +1,59 @@
 package window
 
 import (
-	"bytes"
-	"cmp"
-	"encoding/binary"
+	"math/bits"
 	"slices"
 )
 
-// Header of a record: hash of its key 16, stamp 8 (sequence of its last change), newest 8 and first 8 (event time, or slice), floor 8
-// (newest event time at the last Forget: what is older counts no more).
 const (
-	headerSize = 48
-	slabBytes  = 256 << 10
-	// indexSize is about what the index and the order of changes cost a record: a map entry at its usual load, two links, flags.
-	indexSize = 48
-)
+	slabBytes   = 64 << 10
+	leastRecord = 64
+	indexSize   = 16 // about what the index costs a record, at its usual load
+	slotBits    = 12 // of a ref, the place in the slab; the rest is the slab
 
-func stamp(rec []byte) uint64        { return binary.LittleEndian.Uint64(rec[16:]) }
-func setStamp(rec []byte, s uint64)  { binary.LittleEndian.PutUint64(rec[16:], s) }
-func newest(rec []byte) int64        { return millis(rec[24:]) }
-func setNewest(rec []byte, at int64) { putMillis(rec[24:], at) }
-func first(rec []byte) int64         { return millis(rec[32:]) }
-func setFirst(rec []byte, at int64)  { putMillis(rec[32:], at) }
-func floor(rec []byte) int64         { return millis(rec[40:]) }
-func setFloor(rec []byte, at int64)  { putMillis(rec[40:], at) }
-
-// reflects reports whether rec has taken in what came with this sequence. 0 is no sequence.
-func reflects(rec []byte, sequence uint64) bool {
-	s := stamp(rec)
-	return s > 0 && s >= sequence
-}
-
-const (
-	isLive  = 1
+	isLive  = 1 // flags of a record
 	isDirty = 2
-	none    = ^uint32(0)
 )
 
-// table is the records of one key: slabs, an index by hash, and their order by last change, oldest first.
+// table is the records of one key: slabs of records of one size each, and an index by hash. A record is named by its ref, the slab and the
+// place in it, until it or another of its size moves or leaves.
 type table struct {
-	size, perSlab, budget int
-	graveyard             bool
+	budget    int
+	graveyard bool
+	presence  mine // where others see whether to look here
 
-	index      map[id]uint32
-	slabs      [][]byte
-	used       int // slots ever handed out
-	free       []uint32
-	flags      []uint8
-	prev, next []uint32
-	head, tail uint32
-	loose      bool // the order is not the stamps' yet: after Restore
+	index   index
+	slabs   []slab
+	spare   []int   // slabs that hold nothing
+	classes []class // by size
+	room    int     // bytes of a slab
+	arena   *arena
+	paged   int // the last slab that went into a page since the first one did, -1: none
+	oldest  oldest
+	young   int // how long a new record became last with its first event: the next one gets as much room
 
 	dirty   []uint32
 	tombs   []tomb
 	graves  graves
 	evicted uint64
+}
+
+type slab struct {
+	size  int // of its records, 0: none
+	bytes []byte
+}
+
+// class is the records of one size. They lie without gaps: the last one moves to where another has left.
+type class struct {
+	size  int
+	slabs []int
+	used  int // places
+}
+
+// place is the ref of a class's n-th place.
+func (c *class) place(t *table, n int) uint32 {
+	per := len(t.slabs[c.slabs[0]].bytes) / c.size
+	return uint32(c.slabs[n/per])<<slotBits | uint32(n%per)
 }
 
 // moment is where a shard's clock stands.
@@ -83,137 +82,215 @@ type tomb struct {
 	stamp uint64 // of what made it leave
 }
 
-func newTable(size, budget int, graveyard bool) *table {
-	return &table{size: size, perSlab: max(1, slabBytes/size), budget: max(1, budget), graveyard: graveyard, index: map[id]uint32{}, head: none, tail: none,
-		graves: graves{byID: map[id][]*grave{}}}
+func newTable(budget int, graveyard bool, a *arena) *table {
+	return &table{budget: max(1, budget), room: slabBytes, paged: -1, graveyard: graveyard, index: newIndex(a), arena: a, graves: graves{byID: map[id][]*grave{}}}
 }
 
-func (t *table) rec(slot uint32) []byte {
-	at := int(slot) % t.perSlab * t.size
-	return t.slabs[int(slot)/t.perSlab][at : at+t.size : at+t.size]
+// rec is a record and the room behind it.
+func (t *table) rec(ref uint32) []byte {
+	s := &t.slabs[ref>>slotBits]
+	at := int(ref&(1<<slotBits-1)) * s.size
+	return s.bytes[at : at+s.size : at+s.size]
 }
 
-func (t *table) find(h id) (uint32, bool) {
-	slot, ok := t.index[h]
-	return slot, ok
+func (t *table) open(ref uint32) opened { return opened{t, ref, t.rec(ref)} }
+
+// len is how many records there are.
+func (t *table) len() int { return t.index.n }
+
+func (t *table) find(h *id) (uint32, bool) {
+	tag := h.tag()
+	s := t.index.segment(tag)
+	mask := len(s.words) - 1
+	for i := int(tag) & mask; ; i = (i + 1) & mask {
+		w := s.words[i]
+		if w == 0 {
+			return 0, false
+		}
+		if uint32(w>>32) == tag {
+			if ref := uint32(w) - 1; [16]byte(t.rec(ref)) == *h {
+				return ref, true
+			}
+		}
+	}
 }
 
-// insert makes a zeroed record, after evicting the least recently changed ones beyond the budget.
-func (t *table) insert(h id, sequence uint64, now moment) uint32 {
-	for len(t.index) >= t.budget {
+// insert makes an empty record, after evicting the least recently changed ones beyond the budget.
+func (t *table) insert(h *id, sequence uint64, now moment) uint32 {
+	for t.len() >= t.budget {
 		t.evict(sequence, now)
 	}
-	return t.add(h)
+	return t.add(h, t.young)
 }
 
-func (t *table) add(h id) uint32 {
-	var slot uint32
-	if n := len(t.free); n > 0 {
-		slot, t.free = t.free[n-1], t.free[:n-1]
-		clear(t.rec(slot))
-	} else {
-		slot = uint32(t.used)
-		if t.used%t.perSlab == 0 {
-			t.slabs = append(t.slabs, make([]byte, t.perSlab*t.size))
-		}
-		t.used++
-		t.flags, t.prev, t.next = append(t.flags, 0), append(t.prev, none), append(t.next, none)
+func (t *table) add(h *id, size int) uint32 {
+	ref := t.alloc(size)
+	rec := t.rec(ref)
+	clear(rec[:headerSize])
+	copy(rec, h[:])
+	setSize(rec, headerSize)
+	rec[47] = isLive
+	t.presence.note(h)
+	t.index.add(h.tag(), ref)
+	return ref
+}
+
+// classOf: sizes grow by a quarter of a power of two.
+func classOf(size int) (n, classSize int) {
+	size = max(size, leastRecord)
+	step := max(16, 1<<(bits.Len(uint(size-1))-3))
+	classSize = (size + step - 1) / step * step
+	if classSize <= 128 {
+		return (classSize - leastRecord) / 16, classSize
 	}
-	copy(t.rec(slot), h[:])
-	t.flags[slot] = t.flags[slot]&isDirty | isLive
-	t.index[h] = slot
-	t.append(slot)
-	return slot
+	power := bits.Len(uint(classSize-1)) - 1 // 2^power < classSize <= 2^(power+1)
+	return 4 + (power-7)*4 + (classSize-1<<power)/(1<<(power-2)), classSize
+}
+
+func (t *table) alloc(size int) uint32 {
+	n, size := classOf(size)
+	for len(t.classes) <= n {
+		t.classes = append(t.classes, class{})
+	}
+	c := &t.classes[n]
+	c.size = size
+	per := max(1, t.room/size)
+	if c.used == per*len(c.slabs) {
+		c.slabs = append(c.slabs, t.slab(size, per))
+	}
+	c.used++
+	return c.place(t, c.used-1)
+}
+
+// slab gives an empty slab for records of a size.
+func (t *table) slab(size, per int) int {
+	if k := len(t.spare); k > 0 && per > 1 {
+		n := t.spare[k-1]
+		t.spare = t.spare[:k-1]
+		t.slabs[n] = slab{size, t.slabs[n].bytes[:per*size]}
+		clear(t.slabs[n].bytes)
+		return n
+	}
+	t.slabs = append(t.slabs, slab{size, t.arena.bytes(max(per*size, t.room))[:per*size]})
+	return len(t.slabs) - 1
+}
+
+// release frees a place, and moves the last record of its size there. That one is written with the next delta when the pages of a
+// checkpoint have passed the place and not yet where it was: else it would be in neither.
+func (t *table) release(ref uint32) {
+	rec := t.rec(ref)
+	n, _ := classOf(len(rec))
+	c := &t.classes[n]
+	c.used--
+	last := c.place(t, c.used)
+	end := t.rec(last)
+	if last != ref {
+		copy(rec, end)
+		h := id(rec[:16])
+		t.index.move(h.tag(), last, ref)
+		if rec[47]&isDirty != 0 || int(ref>>slotBits) <= t.paged && int(last>>slotBits) > t.paged {
+			rec[47] |= isDirty
+			t.dirty = append(t.dirty, ref)
+		}
+	}
+	end[47] = 0
+	// one empty slab is kept, so that a record that comes and goes at its edge does not make one each time
+	if per := max(1, t.room/c.size); (len(c.slabs)-2)*per >= c.used {
+		s := c.slabs[len(c.slabs)-1]
+		c.slabs = c.slabs[:len(c.slabs)-1]
+		t.slabs[s].size = 0
+		if cap(t.slabs[s].bytes) == t.room {
+			t.spare = append(t.spare, s)
+		} else {
+			t.slabs[s].bytes = nil
+		}
+	}
+}
+
+// relocate moves a record to where it has room for so many bytes.
+func (t *table) relocate(ref uint32, size int) uint32 {
+	to := t.alloc(size)
+	rec, from := t.rec(to), t.rec(ref)
+	copy(rec, from[:sizeOf(from)])
+	if from[47]&isDirty != 0 {
+		t.dirty = append(t.dirty, to)
+	}
+	h := id(rec[:16])
+	t.index.move(h.tag(), ref, to)
+	t.release(ref)
+	return to
 }
 
 func (t *table) evict(sequence uint64, now moment) {
-	slot := t.head
-	rec := t.rec(slot)
-	h := id(rec[:16])
+	ref := t.oldest.next(t)
+	rec := t.rec(ref)
 	if t.graveyard {
 		t.bury(rec, now)
 	}
-	t.tombs = append(t.tombs, tomb{h, sequence})
-	t.remove(slot)
+	t.tombs = append(t.tombs, tomb{id(rec[:16]), sequence})
+	t.remove(ref)
 	t.evicted++
 }
 
 func (t *table) bury(rec []byte, now moment) {
-	t.graves.bury(&grave{id: id(rec[:16]), at: now.slice, born: now.tick, rec: slices.Clone(rec)})
+	t.graves.bury(&grave{id: id(rec[:16]), at: now.slice, born: now.tick, rec: slices.Clone(rec[:sizeOf(rec)])})
 }
 
-func (t *table) remove(slot uint32) {
-	delete(t.index, id(t.rec(slot)[:16]))
-	t.unlink(slot)
-	t.flags[slot] &^= isLive
-	t.free = append(t.free, slot)
+func (t *table) remove(ref uint32) {
+	h := id(t.rec(ref)[:16])
+	t.index.remove(h.tag(), ref)
+	t.release(ref)
 }
 
-// touch makes a record the most recently changed one, to be written with the next delta.
-func (t *table) touch(slot uint32) {
-	if t.tail != slot {
-		t.unlink(slot)
-		t.append(slot)
-	}
-	if t.flags[slot]&isDirty == 0 {
-		t.flags[slot] |= isDirty
-		t.dirty = append(t.dirty, slot)
+// touch notes a record for the next delta.
+func (t *table) touch(ref uint32, rec []byte) {
+	if rec[47]&isDirty == 0 {
+		rec[47] |= isDirty
+		t.dirty = append(t.dirty, ref)
 	}
 }
 
-func (t *table) append(slot uint32) {
-	t.prev[slot], t.next[slot] = t.tail, none
-	if t.tail == none {
-		t.head = slot
-	} else {
-		t.next[t.tail] = slot
-	}
-	t.tail = slot
+// holds reports whether a ref that may be out of date still names a place.
+func (t *table) holds(ref uint32) bool {
+	s := &t.slabs[ref>>slotBits]
+	return s.size > 0 && int(ref&(1<<slotBits-1)) < len(s.bytes)/s.size
 }
 
-func (t *table) unlink(slot uint32) {
-	p, n := t.prev[slot], t.next[slot]
-	if p == none {
-		t.head = n
-	} else {
-		t.next[p] = n
+// live gives every record, in the order of their places.
+func (t *table) live(from, to int, each func(rec []byte)) {
+	for i := from; i < min(to, len(t.slabs)); i++ {
+		s := &t.slabs[i]
+		for at := 0; s.size > 0 && at < len(s.bytes); at += s.size {
+			if rec := s.bytes[at : at+s.size : at+s.size]; rec[47]&isLive != 0 {
+				each(rec)
+			}
+		}
 	}
-	if n == none {
-		t.tail = p
-	} else {
-		t.prev[n] = p
-	}
-}
-
-// settle orders the records by stamp: the order of changes is theirs, so it need not be stored. Equal stamps, which a growing sequence
-// never makes within a key, go by hash.
-func (t *table) settle() {
-	if !t.loose {
-		return
-	}
-	t.loose = false
-	order := make([]uint32, 0, len(t.index))
-	for _, slot := range t.index {
-		order = append(order, slot)
-	}
-	slices.SortFunc(order, func(a, b uint32) int {
-		ra, rb := t.rec(a), t.rec(b)
-		return cmp.Or(cmp.Compare(stamp(ra), stamp(rb)), bytes.Compare(ra[:16], rb[:16]))
-	})
-	t.head, t.tail = none, none
-	for _, slot := range order {
-		t.append(slot)
-	}
-	t.graves.settle()
 }
 
 // asOf is the record that another shard sees as of slice s: the live one, or the one that was evicted after s. nil: none.
-func (t *table) asOf(h id, s int64) []byte {
-	if rec := t.graves.asOf(h, s); rec != nil {
+func (t *table) asOf(h *id, s int64) []byte {
+	if rec := t.graves.asOf(*h, s); rec != nil {
 		return rec
 	}
-	if slot, ok := t.index[h]; ok {
-		return t.rec(slot)
+	if ref, ok := t.find(h); ok {
+		return t.rec(ref)
 	}
 	return nil
+}
+
+// bytes is what the records, their slabs and the index take.
+func (t *table) bytes() int {
+	n := 0
+	for _, s := range t.slabs {
+		n += cap(s.bytes)
+	}
+	var before *segment
+	for _, s := range t.index.segments {
+		if s != before {
+			n += 8 * len(s.words)
+		}
+		before = s
+	}
+	return n
 }

@@ -1,6 +1,8 @@
 package window
 
 import (
+	"slices"
+
 	"doorward/rules/event"
 	"doorward/rules/geo"
 )
@@ -17,21 +19,77 @@ type occasion struct {
 // value is the hash of the event's value of c's field, 0: none.
 func (o *occasion) value(c *cell) uint32 { return o.values.of(c.field) }
 
-// values hashes an event's fields once, when they are first asked for.
+// values hashes an event's keys and fields once each, when they are first asked for. A field that is a key too has its hash.
 type values struct {
 	source
 	hash  hasher
 	read  []func(*source) string
+	keyed []int // by field: the key it is, -1: none
 	h     []uint32
-	ready []bool
+	ready []uint32 // round in which h was made
+	ids   [keyCount]id
+	made  [keyCount]uint32 // round in which ids were
+	round uint32           // of the event
+}
+
+// keyFields are the fields whose values are keys, by position in Keys.
+var keyFields = [keyCount]string{"account", "ip", "network", "device", "counterparty", "instrument"}
+
+const keyCount = 6
+
+func newValues(h hasher, fields []string) values {
+	v := values{hash: h, h: make([]uint32, len(fields)), ready: make([]uint32, len(fields))}
+	for _, f := range fields {
+		v.read = append(v.read, fieldOf(f))
+		v.keyed = append(v.keyed, slices.Index(keyFields[:], f))
+	}
+	return v
+}
+
+func (v *values) set(e *event.Event, p *geo.Place) {
+	v.source.set(e, p)
+	v.turn()
+}
+
+// turn forgets the hashes of the event before.
+func (v *values) turn() {
+	if v.round++; v.round == 0 {
+		clear(v.ready)
+		clear(v.made[:])
+		v.round = 1
+	}
 }
 
 func (v *values) of(field int) uint32 {
-	if !v.ready[field] {
-		v.ready[field], v.h[field] = true, 0
-		if s := v.read[field](&v.source); s != "" {
-			v.h[field] = v.hash.short(s)
+	if v.ready[field] == v.round {
+		return v.h[field]
+	}
+	v.ready[field], v.h[field] = v.round, 0
+	if k := v.keyed[field]; k >= 0 {
+		if v.has(k) {
+			v.h[field] = v.id(k).short()
 		}
+	} else if s := v.read[field](&v.source); s != "" {
+		v.h[field] = v.hash.short(s)
 	}
 	return v.h[field]
+}
+
+// has reports whether the event has such a key.
+func (v *values) has(k int) bool {
+	return keyText(Keys[k], &v.source) != "" || len(keyBytes(Keys[k], &v.source)) > 0
+}
+
+// id is the hash of a key of the event.
+func (v *values) id(k int) *id {
+	h := &v.ids[k]
+	if v.made[k] != v.round {
+		v.made[k] = v.round
+		if b := keyBytes(Keys[k], &v.source); len(b) > 0 {
+			*h = sum(v.hash, b)
+		} else {
+			*h = sum(v.hash, keyText(Keys[k], &v.source))
+		}
+	}
+	return h
 }

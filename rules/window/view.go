@@ -7,10 +7,10 @@ type View struct {
 	m         *Memory
 	in        *Input
 	at, slice occasion // of the account; across accounts
-	recs      [][]byte // by position in Keys; nil: the event has no such value
-	ids       []id
-	has       []bool
-	slot      uint32 // of the account's record
+	recs      [][]byte // by position in Keys; nil: there is none
+	found     []bool   // recs has it, or that there is none
+	account   opened
+	other     opened // the record across accounts in hand
 	passed    bool   // the account's record reflects the event already
 	notes     []note // by cell
 	noted     []bool
@@ -20,13 +20,12 @@ type View struct {
 func (v *View) begin(in *Input) {
 	m := v.m
 	v.in = in
-	m.values.set(in.Event, in.Place)
-	clear(m.values.ready)
+	m.values.set(in.Event, &in.Place)
 	clear(v.noted)
 	clear(v.recs)
-	clear(v.has)
-	v.at.event, v.at.place = in.Event, &m.values.place
-	v.slice.event, v.slice.place = in.Event, &m.values.place
+	clear(v.found)
+	v.at.event, v.at.place = in.Event, &in.Place
+	v.slice.event, v.slice.place = in.Event, &in.Place
 	v.slice.now = m.clock.Load() / 1000
 	v.slice.at = v.slice.now
 }
@@ -61,22 +60,39 @@ func (v *View) Read(slot int) Reading {
 	return Reading{Value: c.kind.read(rec, &v.at, c, v.noteOf(c, rec, &v.at), r.spec.Func), Known: v.at.now > v.m.knownFrom[slot]}
 }
 
+// rec is this shard's record of a key of the event.
+func (v *View) rec(k int) []byte {
+	if !v.found[k] {
+		v.found[k] = true
+		if v.m.values.has(k) {
+			if ref, ok := v.m.across[k].find(v.m.values.id(k)); ok {
+				v.recs[k] = v.m.across[k].rec(ref)
+			}
+		}
+	}
+	return v.recs[k]
+}
+
 // readAcross merges the own part as it is with the others' as of their slices. The window ends at the own slice, or at another shard's
 // where that one is ahead.
 func (v *View) readAcross(slot int, r *reading) Reading {
 	m, c, o := v.m, r.cell, &v.slice
 	v.tally = tally{set: v.tally.set[:0]}
 	out := Reading{Known: o.now > m.knownFrom[slot], Across: true, AsOf: o.now}
-	if rec := v.recs[c.key]; rec != nil {
+	if rec := v.rec(c.key); rec != nil {
 		c.kind.gather(rec, c, reach{o.now - c.spanned + 1, o.now, true}, v.noteOf(c, rec, o), &v.tally)
+	}
+	may := uint32(0)
+	if m.board != nil && m.values.has(c.key) {
+		may = m.board.presence[c.key].bits(m.values.id(c.key))
 	}
 	for i, s := range m.asOf {
 		if i == m.shard || s == Nothing {
 			continue
 		}
 		out.AsOf = min(out.AsOf, s)
-		if v.has[c.key] {
-			m.gatherOf(i, v.ids[c.key], c, reach{max(o.now, s) - c.spanned + 1, s, false}, &v.tally)
+		if may>>(i%8)&1 != 0 {
+			m.gatherOf(i, m.values.id(c.key), c, reach{max(o.now, s) - c.spanned + 1, s, false}, &v.tally)
 		}
 	}
 	out.Value = c.kind.total(o, &v.tally)
@@ -84,8 +100,8 @@ func (v *View) readAcross(slot int, r *reading) Reading {
 }
 
 // gatherOf adds another shard's part. During a change of rules that shard may have another layout, or not know the window yet.
-func (m *Memory) gatherOf(shard int, h id, c *cell, r reach, t *tally) {
-	if m.board == nil || shard >= len(m.board.members) {
+func (m *Memory) gatherOf(shard int, h *id, c *cell, r reach, t *tally) {
+	if shard >= len(m.board.members) {
 		return
 	}
 	other := m.board.members[shard].Load()
@@ -108,6 +124,9 @@ func (m *Memory) gatherOf(shard int, h id, c *cell, r reach, t *tally) {
 // be of an Again spec.
 func (v *View) Again(slot int) (wasTrue bool, last time.Time) {
 	b := v.m.layout.readings[slot].cell.bytes(v.recs[0])
+	if b == nil {
+		return false, last
+	}
 	if at := millis(b[1:]); at >= 0 {
 		last = time.UnixMilli(at).UTC()
 	}
@@ -120,7 +139,15 @@ func (v *View) SetAgain(slot int, isTrue, fired bool, at time.Time) {
 	if v.passed {
 		return
 	}
-	b := v.m.layout.readings[slot].cell.bytes(v.recs[0])
+	c, w := v.m.layout.readings[slot].cell, &v.account
+	b := c.bytes(w.rec)
+	if b == nil {
+		if !isTrue && !fired {
+			return
+		}
+		b = w.resize(c, againSize)
+		v.recs[0] = w.rec
+	}
 	was := b[0]
 	b[0] = 0
 	if isTrue {
@@ -130,7 +157,7 @@ func (v *View) SetAgain(slot int, isTrue, fired bool, at time.Time) {
 		putMillis(b[1:], clampMillis(at))
 	}
 	if fired || was != b[0] {
-		setStamp(v.recs[0], max(v.in.Sequence, stamp(v.recs[0])))
-		v.m.account.touch(v.slot)
+		setStamp(w.rec, max(v.in.Sequence, stamp(w.rec)))
+		w.t.touch(w.ref, w.rec)
 	}
 }
