@@ -37,6 +37,8 @@ func (s *Shard) commit(ctx context.Context) error {
 	}
 	page()
 	s.owed.Add(int64(len(v.owed.rows)))
+	s.relay.Offer(s.rowKeys, v.owed.rows)
+	s.rowKeys = nil
 	s.committed()
 	return nil
 }
@@ -57,7 +59,6 @@ func (s *Shard) committed() {
 		}
 		st.Commits++
 	})
-	s.relay.Wake()
 	for _, d := range answers {
 		s.config.Answer(d)
 	}
@@ -159,6 +160,7 @@ func (s *Shard) putRows(b *store.Batch) error {
 			return err
 		}
 		b.Put = append(b.Put, pair)
+		s.rowKeys = append(s.rowKeys, pair.Key)
 	}
 	return nil
 }

@@ -64,12 +64,12 @@ func (s *Shard) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("claim: %w", err)
 	}
-	s.relay, err = outbox.NewRelay(outbox.Config{Engine: s.config.Store, Shard: s.n, Epoch: epoch, Log: s.config.Log, Publish: s.publish})
+	s.relay, err = outbox.NewRelay(outbox.Config{Engine: s.config.Store, Shard: s.n, Epoch: epoch, Log: s.config.Log, Publish: s.publish, Idle: relayIdle})
 	if err != nil {
 		return fmt.Errorf("make the relay: %w", err)
 	}
 	generation := s.progress.Generation + 1
-	s.epoch, s.progress, s.taken, s.checkpoint = epoch, progress{}, taken{}, checkpoint{}
+	s.epoch, s.progress, s.taken, s.checkpoint, s.rowKeys = epoch, progress{}, taken{}, checkpoint{}, nil
 	v := s.evaluator
 	v.forget()
 	b, err := s.config.Store.Get(ctx, s.progressKey())

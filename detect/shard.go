@@ -44,6 +44,7 @@ type Shard struct {
 	checkpoint checkpoint
 	taken      taken // what the shard's log will say of the running batch
 	relay      *outbox.Relay
+	rowKeys    [][]byte // of the rows in the running commit
 
 	// from others to Run
 	feed  chan delivery
@@ -151,6 +152,10 @@ func (s *Shard) Run(ctx context.Context) error {
 		}
 	}
 }
+
+// relayIdle is how long the relay of a quiet shard waits before it reads the store all the same: it is offered every row, so this only
+// notices another owner.
+const relayIdle = 5 * time.Second
 
 const (
 	reloadPause    = 100 * time.Millisecond

@@ -87,17 +87,19 @@ const DecideHeader = "doorward-decide"
 func (s *Shard) decode(records []Record) ([]item, error) {
 	items := make([]item, len(records))
 	var ids []auth.AccountID
+	var events []*event.Event
 	for i := range records {
 		r := &records[i]
 		items[i].record = r
 		items[i].event, items[i].poison = s.config.Decode(*r)
 		if items[i].poison == nil {
-			ids = append(ids, items[i].event.Account)
+			ids, events = append(ids, items[i].event.Account), append(events, items[i].event)
 		}
 		for _, h := range r.Headers {
 			items[i].answer = items[i].answer || h.Key == DecideHeader
 		}
 	}
+	s.evaluator.memory.Warm(events)
 	if err := s.evaluator.accounts.fetch(ids); err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"doorward/store"
@@ -74,7 +75,20 @@ type Relay struct {
 	wake   chan struct{}
 	next   []byte    // where the first row that may wait is
 	proved time.Time // when the epoch was last seen to hold
+
+	mu      sync.Mutex
+	offered []offer // rows committed since, in order; what is before next has been published
+	look    bool    // rows may wait that were not offered: the store is read
 }
+
+// offer is a row with its key, handed over in memory.
+type offer struct {
+	key []byte
+	row Row
+}
+
+// maxOffered is how many rows are kept in memory for the relay; when it falls further behind it reads them from the store.
+const maxOffered = 4096
 
 // NewRelay checks the configuration.
 func NewRelay(cfg Config) (*Relay, error) {
@@ -93,11 +107,37 @@ func NewRelay(cfg Config) (*Relay, error) {
 	if cfg.Idle <= 0 {
 		cfg.Idle = time.Second
 	}
-	return &Relay{cfg: cfg, wake: make(chan struct{}, 1), next: store.Key(store.KindOutbox, store.Shard(cfg.Shard))}, nil
+	return &Relay{cfg: cfg, wake: make(chan struct{}, 1), next: store.Key(store.KindOutbox, store.Shard(cfg.Shard)), look: true}, nil
 }
 
-// Wake tells the relay that rows were committed.
+// Offer hands over the rows of a commit, once they are in the store, so that they need not be read back: reading goes over the marks that
+// deleted rows leave in the database, which costs more than everything else. Offers come in the order of their keys, from the shard's one
+// writer; keys and rows belong to the relay.
+func (r *Relay) Offer(keys [][]byte, rows []Row) {
+	if len(rows) == 0 {
+		return
+	}
+	r.mu.Lock()
+	if len(r.offered)+len(rows) > maxOffered {
+		r.offered, r.look = nil, true
+	} else {
+		for i := range rows {
+			r.offered = append(r.offered, offer{keys[i], rows[i]})
+		}
+	}
+	r.mu.Unlock()
+	r.stir()
+}
+
+// Wake tells the relay that rows were committed by somebody who does not offer them.
 func (r *Relay) Wake() {
+	r.mu.Lock()
+	r.look = true
+	r.mu.Unlock()
+	r.stir()
+}
+
+func (r *Relay) stir() {
 	select {
 	case r.wake <- struct{}{}:
 	default: // it will look anyway
@@ -117,14 +157,20 @@ func (r *Relay) Run(ctx context.Context) error {
 			return fmt.Errorf("publishing the outbox of shard %d: %w", r.cfg.Shard, err)
 		case err != nil:
 			r.cfg.Log.Warn("publishing the outbox failed, trying again", "shard", r.cfg.Shard, "in", pause, "err", err)
-			if err := wait(ctx, pause, nil); err != nil {
+			if _, err := wait(ctx, pause, nil); err != nil {
 				return err
 			}
 			pause = min(2*pause, r.cfg.Pause.Most)
 		case n == 0:
 			pause = r.cfg.Pause.Least
-			if err := wait(ctx, r.cfg.Idle, r.wake); err != nil {
+			stirred, err := wait(ctx, r.cfg.Idle, r.wake)
+			if err != nil {
 				return err
+			}
+			if !stirred { // after an idle time the store is read all the same
+				r.mu.Lock()
+				r.look = true
+				r.mu.Unlock()
 			}
 		default:
 			pause = r.cfg.Pause.Least
@@ -132,21 +178,23 @@ func (r *Relay) Run(ctx context.Context) error {
 	}
 }
 
-func wait(ctx context.Context, d time.Duration, wake <-chan struct{}) error {
+// wait reports whether it was woken before the time was over.
+func wait(ctx context.Context, d time.Duration, wake <-chan struct{}) (woken bool, err error) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
+		return false, nil
 	case <-wake:
+		return true, nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return false, ctx.Err()
 	}
-	return nil
 }
 
 // step publishes the next rows and deletes them. A crash between the two publishes them again, under the same ids.
 func (r *Relay) step(ctx context.Context) (int, error) {
-	keys, rows, err := r.read(ctx)
+	keys, rows, err := r.waiting(ctx)
 	if err != nil || len(rows) == 0 {
 		return 0, err
 	}
@@ -177,6 +225,36 @@ func (r *Relay) commit(ctx context.Context, deletes [][]byte) error {
 	}
 	r.proved = begun
 	return nil
+}
+
+// waiting are the next rows to publish: from the store until it has no more that were not offered, then those that were.
+func (r *Relay) waiting(ctx context.Context) (keys [][]byte, rows []Row, err error) {
+	r.mu.Lock()
+	look := r.look
+	r.look = r.cfg.Anyhow // an offer that has to be dropped from here on sets it again
+	r.mu.Unlock()
+	if look {
+		keys, rows, err = r.read(ctx)
+		if err != nil || len(rows) > 0 {
+			r.mu.Lock()
+			r.look = true
+			r.mu.Unlock()
+			return keys, rows, err
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	done := 0
+	for done < len(r.offered) && bytes.Compare(r.offered[done].key, r.next) < 0 {
+		done++
+	}
+	r.offered = r.offered[done:]
+	size := 0
+	for i := 0; i < len(r.offered) && i < atOnce && (i == 0 || size <= bytesAtOnce); i++ {
+		keys, rows = append(keys, r.offered[i].key), append(rows, r.offered[i].row)
+		size += len(r.offered[i].row.Value) * 4 / 3
+	}
+	return keys, rows, nil
 }
 
 func (r *Relay) read(ctx context.Context) (keys [][]byte, rows []Row, err error) {

@@ -228,3 +228,39 @@ func TestIncomplete(t *testing.T) {
 		t.Error("a relay without anything")
 	}
 }
+
+// TestOffers: offered rows are published once and in order, behind those that only the store knows, and also when there are more of them than
+// are kept in memory.
+func TestOffers(t *testing.T) {
+	e := storetest.Open(t)
+	epoch := claim(t, e)
+	offer := func(r *outbox.Relay, from, to int) {
+		t.Helper()
+		owe(t, e, epoch, from, to)
+		var keys [][]byte
+		var rows []outbox.Row
+		for n := from; n < to; n++ {
+			p, err := outbox.Pair(shard, uint64(n/3), uint32(n%3), row(n))
+			if err != nil {
+				t.Fatal(err)
+			}
+			keys, rows = append(keys, p.Key), append(rows, row(n))
+		}
+		r.Offer(keys, rows)
+	}
+	owe(t, e, epoch, 0, 300) // of an earlier process: nobody offers them
+	var o outside
+	r, _, stop := start(t, outbox.Config{Engine: e, Epoch: epoch, Publish: o.publish, Idle: time.Hour})
+	defer stop()
+	at := 300
+	for _, n := range []int{3, 9, 5001, 3, 300, 4096 + 2, 3} {
+		offer(r, at, at+n)
+		at += n
+	}
+	until(t, "all rows are published and gone", func() bool { return len(o.arrived()) >= at && backlog(t, e, 1) == 0 })
+	for n, got := range o.arrived() {
+		if got.ID != row(n).ID {
+			t.Fatalf("row %d published is %s", n, got.ID)
+		}
+	}
+}
