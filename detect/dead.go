@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -71,14 +72,14 @@ func (s *Shard) bury(it *item) error {
 	return nil
 }
 
-// deadRow is what the dead-letter topic gets of a record. Names of headers are text: those whose stored form is longer than what a value may
+// deadRow is what the dead-letter topic gets of a record; it outlives the record's bytes, as it waits in memory for the relay. Names of headers are text: those whose stored form is longer than what a value may
 // have are left out, and their number is told.
 func (s *Shard) deadRow(id string, r *Record, code, problem string) (outbox.Row, error) {
 	for rec, cut := *r, 0; ; rec.Headers, cut = nil, len(r.Headers) {
 		m := s.config.DeadLetter(rec, code, problem)
-		row := outbox.Row{ID: id, Topic: m.Topic, Partition: m.Partition, Key: m.Key, Value: m.Value}
+		row := outbox.Row{ID: id, Topic: m.Topic, Partition: m.Partition, Key: bytes.Clone(m.Key), Value: bytes.Clone(m.Value)}
 		for _, h := range m.Headers {
-			row.Headers = append(row.Headers, outbox.Header(h))
+			row.Headers = append(row.Headers, outbox.Header{Key: strings.Clone(h.Key), Value: bytes.Clone(h.Value)})
 		}
 		if cut > 0 {
 			row.Headers = append(row.Headers, headers("doorward.headers.cut", strconv.Itoa(cut))...)
