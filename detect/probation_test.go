@@ -22,19 +22,13 @@ func TestProbationHoldsNewPayees(t *testing.T) {
 	n := 0
 	pay := func(after time.Duration, to string) Decision {
 		t.Helper()
-		n++
-		at := start.Add(after)
-		e, bad := event.DecodeLine(fmt.Appendf(nil, `{"specversion":"1.0","id":"%d","source":"/t","type":"transaction.requested","subject":"anna","time":%q,"data":{"transaction":"t%d","kind":"transfer","direction":"out","amount":900000,"currency":"EUR","counterparty":%q,"counterparty_kind":"person","balance_before":10000000}}`,
-			n, at.Format(time.RFC3339), n, to))
-		if bad != nil {
-			t.Fatal(bad)
-		}
-		h, err := v.Handle(e)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return h.decision(e)
+		return payment(t, v, &n, start.Add(after), "transfer", "person", to, 900_000)
 	}
+	shop := func(after time.Duration, amount int) Decision {
+		t.Helper()
+		return payment(t, v, &n, start.Add(after), "payment", "merchant", "shop", amount)
+	}
+
 	act := func(after time.Duration, kind auth.ActKind, by string) {
 		t.Helper()
 		if err := v.Apply(auth.Act{ID: string(kind), Kind: kind, Account: "anna", At: start.Add(after), By: by, Reason: "test"}); err != nil {
@@ -55,7 +49,26 @@ func TestProbationHoldsNewPayees(t *testing.T) {
 			t.Errorf("a payee first seen after the recovery: %+v", d)
 		}
 	}
+	if held(shop(61*time.Hour, smallPayment)) || !held(shop(62*time.Hour, smallPayment+1)) {
+		t.Error("a shop gets small payments and no others")
+	}
 	if d := pay((49+73)*time.Hour, "mule"); d.State != auth.Open || held(d) {
 		t.Errorf("after probation: %+v", d)
 	}
+}
+
+// payment is decided by v: the n-th event, of money out.
+func payment(t *testing.T, v *Evaluator, n *int, at time.Time, kind, toKind, to string, amount int) Decision {
+	t.Helper()
+	*n++
+	e, bad := event.DecodeLine(fmt.Appendf(nil, `{"specversion":"1.0","id":"%d","source":"/t","type":"transaction.requested","subject":"anna","time":%q,"data":{"transaction":"t%d","kind":%q,"direction":"out","amount":%d,"currency":"EUR","counterparty":%q,"counterparty_kind":%q,"balance_before":10000000}}`,
+		*n, at.Format(time.RFC3339), *n, kind, amount, to, toKind))
+	if bad != nil {
+		t.Fatal(bad)
+	}
+	h, err := v.Handle(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h.decision(e)
 }
