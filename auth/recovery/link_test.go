@@ -67,6 +67,7 @@ func TestLink(t *testing.T) {
 	opens(second+"A", ErrLink)
 	opens(second+"=", ErrLink)
 	opens(" "+second, ErrLink)
+	opens(second[:9]+"\n"+second[9:], ErrLink)
 
 	other, err := auth.NewKeys([]byte("another key, of another installation"[:32]))
 	s.must(err)
