@@ -214,11 +214,16 @@ func (s *house) tell(ctx context.Context, due notice.Due, hold bool) error {
 		}
 		due.Kind, due.Recovery, due.Until, due.Reason, due.State = notice.Hold, a.Recovery, r.Hold, a.Reason, a.State
 	}
-	n, to, err := s.mail.writer.Write(ctx, due)
-	if err != nil || s.mail.send == nil || len(to) == 0 {
+	return s.mail.mail(ctx, due)
+}
+
+// mail writes a notice and puts it into the outbox for its owner's addresses; it goes into no topic.
+func (m *mailroom) mail(ctx context.Context, due notice.Due) error {
+	n, to, err := m.writer.Write(ctx, due)
+	if err != nil || m.send == nil || len(to) == 0 {
 		return err
 	}
-	return s.mail.queue(ctx, n, to)
+	return m.queue(ctx, n, to)
 }
 
 // mailCode mails the code of a recovery to one address. It is not queued: it would lie in the store until it is sent.

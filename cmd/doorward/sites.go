@@ -85,12 +85,8 @@ func (s *house) mailNewLink(ctx context.Context, id string) error {
 	if a.State == auth.Limited || a.State == auth.Recovering && a.Before == auth.Limited {
 		kind = notice.Limited
 	}
-	n, to, err := s.mail.writer.Write(ctx, notice.Due{ID: detect.CauseID("link", token), Account: a.ID, Kind: kind, State: a.State, Reason: a.Reason,
+	return s.mail.mail(ctx, notice.Due{ID: detect.CauseID("link", token), Account: a.ID, Kind: kind, State: a.State, Reason: a.Reason,
 		Recovery: id, At: s.now().UTC(), Until: a.Until})
-	if err != nil || s.mail.send == nil || len(to) == 0 {
-		return err
-	}
-	return s.mail.queue(ctx, n, to)
 }
 
 // loadFinding reads a finding; false when it is not kept.
