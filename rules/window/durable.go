@@ -9,7 +9,8 @@ import (
 // A frame is what Dirty and Page write: version 1, length of the entries 4, entries, CRC-32C 4 of all before. An entry is a tag 1, the
 // position of its key in Keys 1 (so Keys only grows at its end), and
 //
-//	record: hash 16; stamp, newest + 1, newest - first (signed), floor + 1, cells, bytes of them (varints); those bytes (packed.go), sparse
+//	record: hash 16; stamp, newest + 1, newest - first (signed), floor + 1, 2 * cells + mark, bytes of them (varints); those bytes
+//	        (packed.go), sparse. Version 2: cells without the mark
 //	tomb:   hash 16, stamp 8
 //	grave:  slice 8, then as a record
 //
@@ -18,9 +19,10 @@ import (
 // the memory as of the last delta: the greater stamp wins, a tomb beats what is not newer. Pages come first: what left after a page was made
 // must meet its tomb after it.
 const (
-	frameVersion = 2
-	frameHead    = 5
-	frameTail    = 4
+	frameVersion  = 3
+	frameUnmarked = 2 // is still read
+	frameHead     = 5
+	frameTail     = 4
 
 	tagRecord = 0
 	tagTomb   = 1
@@ -96,13 +98,13 @@ func appendRecord(dst, rec []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(newest(rec)+1))
 	dst = binary.AppendVarint(dst, newest(rec)-first(rec))
 	dst = binary.AppendUvarint(dst, uint64(floor(rec)+1))
-	dst = binary.AppendUvarint(dst, uint64(cellsIn(rec)))
+	dst = binary.AppendUvarint(dst, uint64(cellsIn(rec))<<1|uint64(rec[47]&isPlain)/isPlain)
 	dst = binary.AppendUvarint(dst, uint64(n-headerSize))
 	return appendSparse(dst, rec[headerSize:n])
 }
 
 // readRecord reads what appendRecord wrote, of at most so many bytes, into rec, and gives it and how much of b it took; -1: b is no record.
-func readRecord(rec, b []byte, most int) ([]byte, int) {
+func readRecord(rec, b []byte, most int, version byte) ([]byte, int) {
 	if len(b) < 16 {
 		return rec, -1
 	}
@@ -117,6 +119,10 @@ func readRecord(rec, b []byte, most int) ([]byte, int) {
 		return x
 	}
 	stamp, newest, behind, floor, cells, size := next(), next(), next(), next(), next(), next()
+	flags := byte(0)
+	if version != frameUnmarked {
+		flags, cells = byte(cells&1)*isPlain, cells>>1
+	}
 	first := int64(newest) - 1 - (int64(behind>>1) ^ -int64(behind&1))
 	const times = 1 << 48
 	if at > len(b) || newest >= times || floor >= times || first < -1 || first >= times-1 || cells > 1<<16-1 || size > uint64(most-headerSize) {
@@ -131,6 +137,7 @@ func readRecord(rec, b []byte, most int) ([]byte, int) {
 	setFloor(rec, int64(floor)-1)
 	setCellsIn(rec, int(cells))
 	setSize(rec, len(rec))
+	rec[47] = flags
 	n := readSparse(rec[headerSize:], b[at:])
 	if n < 0 {
 		return rec, -1

@@ -7,7 +7,7 @@ import (
 
 // A record is as long as what it remembers. Header, 48 bytes: hash of its key 16, stamp 8 (sequence of its last change), newest 6 and
 // first 6 (event time, or slice), floor 6 (newest event time at the last Forget: what is older counts no more), cells 2, size 3, flags 1
-// (of the table, never written). Then an entry for each cell that has bytes, in their order: its number 2 and where its bytes end 3, in
+// (of the table and not written, but for the caller's mark). Then an entry for each cell that has bytes, in their order: its number 2 and where its bytes end 3, in
 // units of 4 bytes from the end of the entries. Then the bytes.
 const (
 	headerSize = 48

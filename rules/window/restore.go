@@ -23,14 +23,14 @@ func (m *Memory) Restore(b []byte, stored *Layout) error {
 	defer m.mu.Unlock()
 	m.loose = true
 	for len(b) > 0 {
-		entries, rest, err := openFrame(b)
+		version, entries, rest, err := openFrame(b)
 		if err != nil {
 			return fmt.Errorf("restore windows: %w", err)
 		}
-		if err := walk(entries, stored, func(byte, int, int64, []byte) {}); err != nil {
+		if err := walk(version, entries, stored, func(byte, int, int64, []byte) {}); err != nil {
 			return fmt.Errorf("restore windows: %w", err)
 		}
-		err = walk(entries, stored, func(tag byte, k int, slice int64, body []byte) {
+		err = walk(version, entries, stored, func(tag byte, k int, slice int64, body []byte) {
 			scratch = m.table(k).restore(tag, slice, body, moves[k], scratch)
 		})
 		if err != nil {
@@ -41,24 +41,24 @@ func (m *Memory) Restore(b []byte, stored *Layout) error {
 	return nil
 }
 
-func openFrame(b []byte) (entries, rest []byte, err error) {
-	if len(b) < frameHead+frameTail || b[0] != frameVersion {
-		return nil, nil, fmt.Errorf("%w: no frame of version %d", ErrDamaged, frameVersion)
+func openFrame(b []byte) (version byte, entries, rest []byte, err error) {
+	if len(b) < frameHead+frameTail || b[0] != frameVersion && b[0] != frameUnmarked {
+		return 0, nil, nil, fmt.Errorf("%w: no frame of version %d", ErrDamaged, frameVersion)
 	}
 	n := int64(binary.LittleEndian.Uint32(b[1:]))
 	if int64(len(b)) < frameHead+n+frameTail {
-		return nil, nil, fmt.Errorf("%w: a frame of %d bytes is cut off", ErrDamaged, n)
+		return 0, nil, nil, fmt.Errorf("%w: a frame of %d bytes is cut off", ErrDamaged, n)
 	}
 	end := frameHead + int(n)
 	if crc32.Checksum(b[:end], castagnoli) != binary.LittleEndian.Uint32(b[end:]) {
-		return nil, nil, fmt.Errorf("%w: wrong checksum", ErrDamaged)
+		return 0, nil, nil, fmt.Errorf("%w: wrong checksum", ErrDamaged)
 	}
-	return b[frameHead:end], b[end+frameTail:], nil
+	return b[0], b[frameHead:end], b[end+frameTail:], nil
 }
 
 // walk gives the entries of a frame under the layout they were written in: of a record its bytes, of a grave its slice too. What it gives
 // is good until the next.
-func walk(b []byte, stored *Layout, each func(tag byte, key int, slice int64, body []byte)) error {
+func walk(version byte, b []byte, stored *Layout, each func(tag byte, key int, slice int64, body []byte)) error {
 	var rec []byte
 	for len(b) > 0 {
 		if len(b) < 2 || int(b[1]) >= len(Keys) {
@@ -75,7 +75,7 @@ func walk(b []byte, stored *Layout, each func(tag byte, key int, slice int64, bo
 				slice, b = int64(binary.LittleEndian.Uint64(b)), b[8:]
 			}
 			var read int
-			if rec, read = readRecord(rec, b, stored.sizes[key]); read < 0 || !sound(rec, stored.byKey[key]) {
+			if rec, read = readRecord(rec, b, stored.sizes[key], version); read < 0 || !sound(rec, stored.byKey[key]) {
 				return fmt.Errorf("%w: a record is cut off, or of another layout", ErrDamaged)
 			}
 			body, b = rec, b[read:]
@@ -175,7 +175,7 @@ func (t *table) restore(tag byte, slice int64, body []byte, m moves, scratch []b
 		if len(scratch) > len(w.rec) {
 			w.move(len(scratch))
 		}
-		flags := w.rec[47]
+		flags := w.rec[47]&^isPlain | scratch[47]&isPlain
 		copy(w.rec, scratch)
 		w.rec[47] = flags
 		w.shrink()

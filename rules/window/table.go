@@ -13,6 +13,7 @@ const (
 
 	isLive  = 1 // flags of a record
 	isDirty = 2
+	isPlain = 4 // the caller's mark, see Memory.Plain
 )
 
 // table is the records of one key: slabs of records of one size each, and an index by hash. A record is named by its ref, the slab and the
