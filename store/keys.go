@@ -43,6 +43,10 @@ const (
 	KindHistoryRead = 'w' // w <topic> 0 partition4            where the reader goes on
 )
 
+// Bulk says that records of a kind are large, live for minutes and are deleted in masses: an engine may keep their values apart from the
+// other records, so that they are written once and never again. What the contract promises holds for them like for any other.
+func Bulk(kind byte) bool { return kind == KindDelta || kind == KindCheckpoint }
+
 // Key makes a key: the kind, then the parts. Strings that are not the last part end with a zero byte, which none of them contains.
 func Key(kind byte, parts ...any) []byte {
 	k := make([]byte, 1, 40)

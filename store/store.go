@@ -33,12 +33,13 @@ const NoShard = -1
 // Batch is what is committed together. Keys and values are not kept after Commit. Deletes go before puts, so that a key in both is there
 // afterwards; of two puts of one key the last stands.
 type Batch struct {
-	Shard  int    // the shard this batch speaks for, or NoShard
-	Epoch  uint64 // as Claim returned it; ignored for NoShard
-	Expect []Expect
-	Put    []Pair
-	Delete [][]byte // absent keys are fine
-	Append []Append
+	Shard       int    // the shard this batch speaks for, or NoShard
+	Epoch       uint64 // as Claim returned it; ignored for NoShard
+	Expect      []Expect
+	Put         []Pair
+	Delete      [][]byte // absent keys are fine
+	DeleteRange []Range
+	Append      []Append
 }
 
 // Expect demands that Key has exactly Value now; a nil Value demands that Key is absent.
@@ -47,14 +48,22 @@ type Expect struct{ Key, Value []byte }
 // Pair is a key with the value it gets.
 type Pair struct{ Key, Value []byte }
 
+// Range deletes the first Most keys that lie in [From, To) once Delete is done; an empty range is fine. Most is at least 1, all ranges of a
+// batch together at most MaxBatchKeys with its other keys: who does not know how many keys there are deletes some with each batch until
+// a Scan finds none. Ranges that move on are cheap; one that begins where much was deleted lately may cost a walk over that.
+type Range struct {
+	From, To []byte
+	Most     int
+}
+
 // Append puts Value at the end of a log: gap-free positions from 1, each line chained to the one before it by SHA-256 (see Chain).
 type Append struct {
 	Log   Log
 	Value []byte
 }
 
-// MaxBatch is the most bytes of keys and values that one batch may carry, and MaxBatchKeys the most keys (puts, deletes and appends
-// together). An engine must take a batch of this size; larger ones may be refused.
+// MaxBatch is the most bytes of keys and values that one batch may carry, and MaxBatchKeys the most keys (puts, deletes, appends and what
+// its ranges may delete, together). An engine must take a batch of this size; larger ones may be refused.
 // Source: Badger takes 15 % of a 64 MiB memtable, 9.6 MiB and 104,857 entries, in one transaction (reference: architecture 3.2).
 const (
 	MaxBatch     = 8 << 20

@@ -239,6 +239,23 @@ func walk(txn *badgerdb.Txn, from, to []byte, reverse bool, f func(key, value []
 	return nil
 }
 
+// walkKeys calls f for the keys of [from, to) in ascending order until it returns false, and reads no values.
+func walkKeys(txn *badgerdb.Txn, from, to []byte, f func(key []byte) bool) {
+	if to != nil && bytes.Compare(from, to) >= 0 {
+		return
+	}
+	opts := badgerdb.DefaultIteratorOptions
+	opts.PrefetchValues = false
+	opts.Prefix = shared(from, to)
+	it := txn.NewIterator(opts)
+	defer it.Close()
+	for it.Seek(from); it.Valid(); it.Next() {
+		if k := it.Item().Key(); to != nil && bytes.Compare(k, to) >= 0 || !f(k) {
+			return
+		}
+	}
+}
+
 // shared is the longest beginning that all keys of [from, to) have in common.
 func shared(from, to []byte) []byte {
 	n := 0

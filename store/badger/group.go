@@ -123,6 +123,11 @@ func (g *group) write(b *store.Batch) ([]uint64, error) {
 			return nil, err
 		}
 	}
+	for _, r := range b.DeleteRange {
+		if err := g.deleteRange(r); err != nil {
+			return nil, err
+		}
+	}
 	for _, p := range b.Put {
 		if err := g.txn.Set(p.Key, p.Value); err != nil {
 			return nil, err
@@ -132,6 +137,21 @@ func (g *group) write(b *store.Batch) ([]uint64, error) {
 		return nil, nil
 	}
 	return g.append(b.Append)
+}
+
+// deleteRange finds the keys as the transaction would leave them so far.
+func (g *group) deleteRange(r store.Range) error {
+	var keys [][]byte
+	walkKeys(g.txn, r.From, r.To, func(k []byte) bool {
+		keys = append(keys, bytes.Clone(k))
+		return len(keys) < r.Most
+	})
+	for _, k := range keys {
+		if err := g.txn.Delete(k); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (g *group) append(lines []store.Append) ([]uint64, error) {
@@ -213,6 +233,13 @@ func (r *request) measure() error {
 		logs[a.Log] = true
 	}
 	keys := len(b.Delete) + len(b.Put) + len(b.Append)
+	for _, d := range b.DeleteRange {
+		if d.Most < 1 || d.Most > store.MaxBatchKeys {
+			return fmt.Errorf("store: a range of at most %d keys to delete, 1 to %d are possible", d.Most, store.MaxBatchKeys)
+		}
+		keys += d.Most
+		size += int64(d.Most) * rangeKey
+	}
 	if size > store.MaxBatch || keys > store.MaxBatchKeys || len(logs) > maxLogs {
 		return fmt.Errorf("store: a batch of %d keys, %d bytes and lines for %d logs is too large, %d, %d and %d are the most",
 			keys, size, len(logs), store.MaxBatchKeys, store.MaxBatch, maxLogs)
@@ -227,6 +254,10 @@ const (
 	maxLogName = 64
 	maxLogs    = 8
 )
+
+// rangeKey is how long the keys of a range are taken to be before they are known; those of the key space that are deleted in masses have
+// at most 32 bytes. Longer ones may be refused, nothing being applied, when they fill a transaction.
+const rangeKey = 64
 
 func validKey(key []byte) error {
 	switch {
