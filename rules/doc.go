@@ -50,6 +50,6 @@
 // node asks what is true of everything below it or looser than each of it; where the answer is no, no rule below is looked at. So an
 // event costs what it is near to, however many rules there are, and allocates nothing when none fires.
 //
-// What `again:` remembers must turn false with a condition that nobody has looked at: an account's record says in bits which rules may be
-// true, and only those are asked (again.go).
+// What `again:` remembers must turn false with a condition that nobody has looked at: an account's record lists the rules that were true, and
+// only those are asked (again.go).
 package rules

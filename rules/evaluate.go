@@ -60,16 +60,16 @@ func (s *Set) Evaluate(f *Facts) ([]Finding, []Fault) {
 	return s.evaluate(r, on, f)
 }
 
-func (s *Set) evaluate(r *reader, on *listeners, f *Facts) ([]Finding, []Fault) {
+func (s *Set) evaluate(r *reader, on *listeners, f *Facts) (findings []Finding, faults []Fault) {
 	r.begin(f)
 	defer r.end()
 	r.climb(on.tree)
-	r.settle(&s.again, on)
-	if len(r.hits) == 0 {
-		return nil, nil
+	if !r.settle(&s.again, on) {
+		slices.Sort(r.hits)
+		findings, faults = s.found(r)
 	}
-	slices.Sort(r.hits)
-	return s.found(r)
+	r.remember()
+	return findings, faults
 }
 
 // listening are the rules that see an event; nil: none does.
@@ -82,27 +82,26 @@ func (s *Set) listening(f *Facts) *listeners {
 
 // found decides which of the rules that are true fire.
 func (s *Set) found(r *reader) (findings []Finding, faults []Fault) {
-	f := r.facts
-	var x *run
+	newest := r.facts.View.Newest().UnixMilli()
+	x := &run{reader: r}
+	x.vm.MemoryBudget = maxMemory
 	for _, at := range r.hits {
 		c := s.compiled[at]
-		fires, was, _ := c.fires(f, true)
-		if fires {
-			if x == nil {
-				x = &run{reader: r}
-				x.vm.MemoryBudget = maxMemory
-			}
-			if err := x.confirm(c); err != nil {
-				faults = append(faults, Fault{c.Rule, fmt.Errorf("evaluate rule %s: %w", c.ID, err)})
+		var after window.Recall
+		if c.again >= 0 {
+			var fires bool
+			if fires, after = c.next(r.was(c), true, newest); !fires {
 				continue
 			}
 		}
-		if c.again >= 0 && (fires || !was) {
-			f.View.SetAgain(c.again, true, fires, f.View.Newest())
+		if err := x.confirm(c); err != nil {
+			faults = append(faults, Fault{c.Rule, fmt.Errorf("evaluate rule %s: %w", c.ID, err)})
+			continue
 		}
-		if fires {
-			findings = append(findings, x.finding(c, func(l *logic) bool { return l.holds(r) }))
+		if c.again >= 0 {
+			r.changes = append(r.changes, after)
 		}
+		findings = append(findings, x.finding(c, func(l *logic) bool { return l.holds(r) }))
 	}
 	return findings, faults
 }
@@ -116,27 +115,13 @@ func (r *run) confirm(c *compiled) error {
 	return err
 }
 
-// fires decides, by what `again:` remembers, whether a rule whose condition is or is not true fires; was: it was true before.
-func (c *compiled) fires(f *Facts, is bool) (fires, was bool, last time.Time) {
-	if c.again < 0 {
-		return is, false, last
-	}
-	was, last = f.View.Again(c.again)
-	switch {
-	case c.Again.Mode == "edge" && was:
-		is = false
-	case c.Again.Mode == "every" && !last.IsZero() && f.View.Newest().Sub(last) < c.Again.Every:
-		is = false
-	}
-	return is, was, last
-}
-
 // still says why a rule that is true does not fire.
-func (c *compiled) still(last time.Time) string {
+func (c *compiled) still(was window.Recall) string {
+	last := time.UnixMilli(was.Last).UTC().Format(time.RFC3339)
 	if c.Again.Mode == "edge" {
-		return "still true since " + last.UTC().Format(time.RFC3339)
+		return "still true since " + last
 	}
-	return fmt.Sprintf("fired at %s, again after %s", last.UTC().Format(time.RFC3339), window.SpanText(c.Again.Every))
+	return fmt.Sprintf("fired at %s, again after %s", last, window.SpanText(c.Again.Every))
 }
 
 // cap is why the rule may not do more than ask for a review on this event; empty: it may.

@@ -47,11 +47,14 @@ func (r *run) explain(s *Set, c *compiled) Explained {
 		cond.Value, cond.Threshold = r.sides(one)
 		x.Conditions = append(x.Conditions, cond)
 	})
-	var last time.Time
-	x.Fired, _, last = c.fires(r.facts, is)
+	var was window.Recall
+	if x.Fired = is; c.again >= 0 {
+		was = c.recalled(r.facts.View)
+		x.Fired, _ = c.next(was, is, r.facts.View.Newest().UnixMilli())
+	}
 	switch {
 	case is && !x.Fired:
-		x.Why = c.still(last)
+		x.Why = c.still(was)
 	case x.Fired && c.Response > auth.Review:
 		x.Why = r.cap(c)
 	}

@@ -22,16 +22,17 @@ type reader struct {
 	present  []bool
 	readings []window.Reading
 
-	hits   []int    // positions of the rules that are true
-	isTrue []uint32 // by rule: the round in which it was true
-	bits   []int64  // of the memory of `again:` (again.go)
+	hits    []int           // positions of the rules that are true
+	isTrue  []uint32        // by rule: the round in which it was true
+	list    []window.Recall // what is remembered of the account's rules
+	changes []window.Recall // what is to be remembered instead
 }
 
 func newReader(s *Set) *reader {
 	n := len(s.slots)
 	r := &reader{memory: memory{N: make([]float64, n), S: make([]string, n), B: make([]bool, n)}, slots: s.slots,
 		loaded: make([]uint32, n), read: make([]int, 0, n), present: make([]bool, n), readings: make([]window.Reading, n),
-		hits: make([]int, 0, 64), isTrue: make([]uint32, len(s.compiled)), bits: make([]int64, len(s.again.words))}
+		hits: make([]int, 0, 64), isTrue: make([]uint32, len(s.compiled))}
 	r.env = r.memory
 	for i := range r.N {
 		r.N[i] = math.NaN()
@@ -54,7 +55,7 @@ func (r *reader) end() {
 	for _, i := range r.read {
 		r.S[i] = ""
 	}
-	r.read, r.hits, r.facts = r.read[:0], r.hits[:0], nil
+	r.read, r.hits, r.changes, r.facts = r.read[:0], r.hits[:0], r.changes[:0], nil
 }
 
 func (r *reader) load(i int) {

@@ -3,6 +3,8 @@ package rules
 import (
 	"errors"
 	"fmt"
+
+	"doorward/rules/window"
 )
 
 // The reference: the same conditions run by expr's VM, as its authors wrote it. Explain shows what it says, a rule that is about to fire is
@@ -46,9 +48,11 @@ func (s *Set) evaluateVM(f *Facts) ([]Finding, []Fault) {
 			faults = append(faults, Fault{c.Rule, fmt.Errorf("evaluate rule %s: %w", c.ID, err)})
 			continue
 		}
-		fires, _, _ := c.fires(f, is)
+		fires := is
 		if c.again >= 0 {
-			f.View.SetAgain(c.again, is, fires, f.View.Newest())
+			var after window.Recall
+			fires, after = c.next(c.recalled(f.View), is, f.View.Newest().UnixMilli())
+			f.View.SetAgain(after)
 		}
 		if fires {
 			holds, err := r.ask(c)

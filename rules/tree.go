@@ -40,25 +40,22 @@ const (
 
 // listeners are the rules of one event type.
 type listeners struct {
-	set      []*compiled // all rules, by position
-	rules    []*compiled // those of the type, by id
-	tree     *node
-	remember []*compiled // those of the type that have a memory for `again:`
-	heard    []uint64    // their ordinals, a bit each
+	rules []*compiled // by id
+	tree  *node
+	heard []uint64 // ordinals of those that remember, a bit each
 }
 
 func (l *listeners) hears(c *compiled) bool { return l.heard[c.ordinal/64]&(1<<(c.ordinal%64)) != 0 }
 
 // listen builds the index of one type.
 func (s *Set) listen(rules []*compiled) *listeners {
-	l := &listeners{set: s.compiled, rules: rules, heard: make([]uint64, len(s.again.of)/64+1)}
+	l := &listeners{rules: rules, heard: make([]uint64, len(s.again.of)/64+1)}
 	var entries []entry
 	for _, c := range rules {
 		for _, atoms := range c.either {
 			entries = append(entries, entry{c, atoms})
 		}
 		if c.ordinal >= 0 {
-			l.remember = append(l.remember, c)
 			l.heard[c.ordinal/64] |= 1 << (c.ordinal % 64)
 		}
 	}

@@ -100,7 +100,7 @@ func TestMemoryTurnsFalse(t *testing.T) {
 	}
 }
 
-// Renamed rules go on with their memory, though the bits were written under their old names.
+// Renamed rules go on with their memory, though they stand in another order.
 func TestMemoryOfRenamedRules(t *testing.T) {
 	text := many(50, "login.failed", "edge", func(i int) string { return fmt.Sprintf(`count("login.failed", "10m") >= %d`, i%3+1) })
 	p := newPair(t, text, auth.Account{ID: "anna"})
@@ -142,34 +142,5 @@ func TestTooLateReportLeavesTheRecord(t *testing.T) {
 	w.take(0, "report.owner_denied", `{}`)
 	if written := w.memory.Dirty(nil); len(written) > 0 {
 		t.Errorf("%d bytes are to be stored of an event that changed nothing", len(written))
-	}
-}
-
-// Every rule that remembers has its bit, and the bits fit one root, however many rules there are.
-func TestBits(t *testing.T) {
-	for _, n := range []int{33, 62, 63, 3844, 3845, 10_000, 50_000} {
-		var rules []*compiled
-		for i := range n {
-			rules = append(rules, &compiled{Rule: &Rule{ID: fmt.Sprint(i), Again: Again{Mode: "edge"}}})
-		}
-		var a recall
-		specs := a.plan(rules)
-		if len(specs) != n+2+len(a.words) || len(a.words) > wordBits || len(a.of) != n {
-			t.Errorf("%d rules: %d specs, %d words", n, len(specs), len(a.words))
-		}
-		seen := 0
-		for w := range a.words {
-			for b := range wordBits {
-				for _, c := range a.rules(w, b) {
-					if word, bit := a.bit(c.ordinal); word != w || bit != 1<<b {
-						t.Errorf("%d rules: rule %d is in bit %d of word %d", n, c.ordinal, b, w)
-					}
-					seen++
-				}
-			}
-		}
-		if seen != n {
-			t.Errorf("%d rules: %d have a bit", n, seen)
-		}
 	}
 }

@@ -3,6 +3,7 @@ package window
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -228,22 +229,58 @@ func TestSequence(t *testing.T) {
 	f.want(f.take(0, "a", event.Data{}), twice, 1)
 }
 
+// What rules remember is a list of those that have something to remember, whatever the order in which it came.
 func TestAgain(t *testing.T) {
-	s := Spec{Func: Again, Key: Account, Field: "a.rule"}
-	f := newFeed(t, 0, s)
+	var specs []Spec
+	for i := range 40 {
+		specs = append(specs, Spec{Func: Again, Key: Account, Field: fmt.Sprintf("rule.%02d", i)})
+	}
+	f := newFeed(t, 0, append(specs, Spec{Func: Count, Key: Account, Span: time.Hour})...)
+	slot := func(rule int) int { return f.Layout().Slot(specs[rule]) }
 	v := f.take(0, "x", event.Data{})
-	if was, last := v.Again(0); was || !last.IsZero() {
+	if was, last := v.Again(slot(7)); was || !last.IsZero() || len(v.Recalled(nil)) != 0 {
 		t.Errorf("at first: %v %v", was, last)
 	}
-	v.SetAgain(0, true, true, t0)
+	v.SetAgain(Recall{slot(7), true, t0.UnixMilli()})
+	v.SetAgain(Recall{slot(3), true, Never}, Recall{slot(39), false, t0.UnixMilli()})
 	v = f.take(time.Minute, "x", event.Data{})
-	if was, last := v.Again(0); !was || !last.Equal(t0) {
+	if was, last := v.Again(slot(7)); !was || !last.Equal(t0) {
 		t.Errorf("after it fired: %v %v", was, last)
 	}
-	v.SetAgain(0, false, false, t0.Add(time.Minute))
+	want := []Recall{{slot(3), true, Never}, {slot(7), true, t0.UnixMilli()}, {slot(39), false, t0.UnixMilli()}}
+	if got := v.Recalled(nil); !slices.Equal(got, want) {
+		t.Errorf("remembered are %v, want %v", got, want)
+	}
+	size := len(f.account.rec(v.account.ref)[:sizeOf(v.account.rec)])
+	v.SetAgain(Recall{slot(0), true, 5}, Recall{slot(7), false, t0.UnixMilli()}, Recall{slot(8), false, Never}, Recall{slot(39), false, Never})
 	v = f.take(2*time.Minute, "x", event.Data{})
-	if was, last := v.Again(0); was || !last.Equal(t0) {
+	want = []Recall{{slot(0), true, 5}, {slot(3), true, Never}, {slot(7), false, t0.UnixMilli()}}
+	if got := v.Recalled(nil); !slices.Equal(got, want) {
+		t.Errorf("remembered are %v, want %v", got, want)
+	}
+	if was, last := v.Again(slot(7)); was || !last.Equal(t0) {
 		t.Errorf("after it was false: %v %v", was, last)
+	}
+	v.SetAgain(Recall{slot(0), false, Never}, Recall{slot(3), false, Never}, Recall{slot(7), false, Never})
+	if after := sizeOf(v.account.rec); after >= size || len(v.Recalled(nil)) > 0 {
+		t.Errorf("a record in which no rule is remembered has %d bytes, with three it had %d", after, size)
+	}
+}
+
+// What says the same again leaves the record as it is: nothing of it is to be stored.
+func TestAgainUnchanged(t *testing.T) {
+	s := Spec{Func: Again, Key: Account, Field: "a.rule"}
+	f := newFeed(t, 0, s)
+	f.take(0, "x", event.Data{}).SetAgain(Recall{0, true, 5})
+	v := f.take(-48*time.Hour, "x", event.Data{}) // too late to change anything
+	f.Dirty(nil)
+	v.SetAgain(Recall{0, true, 5})
+	if b := f.Dirty(nil); len(b) > 0 {
+		t.Errorf("%d bytes are to be stored of nothing new", len(b))
+	}
+	v.SetAgain(Recall{0, false, 5})
+	if b := f.Dirty(nil); len(b) == 0 {
+		t.Error("what changed is not to be stored")
 	}
 }
 
@@ -281,7 +318,7 @@ func TestForgetAndLearn(t *testing.T) {
 	slot := f.Layout().Slot
 	f.take(0, "login.succeeded", event.Data{Device: "mine"})
 	f.take(time.Hour, "login.failed", event.Data{})
-	f.take(2*time.Hour, "login.succeeded", event.Data{Device: "thief"}).SetAgain(slot(again), true, true, t0)
+	f.take(2*time.Hour, "login.succeeded", event.Data{Device: "thief"}).SetAgain(Recall{slot(again), true, t0.UnixMilli()})
 	f.seq++
 	f.Learn("acct-1", "device", "trusted", t0.Add(2*time.Hour), f.seq)
 	f.seq++

@@ -20,6 +20,8 @@ type kind struct {
 	// peek gives the same note without changing anything, for an event that does not count; nil: the zero note.
 	peek func(rec []byte, o *occasion, c *cell) note
 	read func(rec []byte, o *occasion, c *cell, n note, f Func) float64
+	// sound reports whether bytes of a length that c can have mean something; nil: all do.
+	sound func(c *cell, b []byte) bool
 
 	gather func(rec []byte, c *cell, r reach, n note, t *tally)
 	total  func(o *occasion, t *tally) float64

@@ -16,6 +16,9 @@ type Layout struct {
 	byKey    [][]*cell // by position in Keys
 	sizes    []int     // the most that records can have, by position in Keys
 	fields   []string
+
+	again      *cell // the list of what rules remember; nil: none does
+	firstAgain int   // slot of the first of them; the others follow
 }
 
 // reading is one slot: what a spec reads of a cell.
@@ -42,6 +45,7 @@ type cell struct {
 	spanned int64     // span: ms for accounts, seconds across
 	width   int64     // of a bucket, the same unit
 	buckets int
+	rules   int // again: how many remember
 }
 
 // fits reports whether c can have so many bytes.
@@ -87,8 +91,20 @@ func NewLayout(specs []Spec) (*Layout, error) {
 			c = l.place(s, state)
 			l.states[state] = c
 		}
+		if s.Func == Again {
+			if c.rules++; c.rules == 1 {
+				l.again, l.firstAgain = c, len(l.readings)
+			}
+		}
 		l.slots[t] = len(l.readings)
 		l.readings = append(l.readings, reading{s, c, unit(s.Key, cmpOr(s.Span, unknownSpan))})
+	}
+	if l.again != nil && l.again.rules > maxAgain {
+		return nil, fmt.Errorf("%d rules remember when they fired, the limit is %d", l.again.rules, maxAgain)
+	}
+	for _, c := range l.cells {
+		c.kind.size(c)
+		l.sizes[c.key] += entrySize + c.most
 	}
 	return l, nil
 }
@@ -108,9 +124,12 @@ func unit(key Key, d time.Duration) int64 {
 	return int64(d / time.Second)
 }
 
-// stateText is the canonical text of what s remembers, whichever reading it is.
+// stateText is the canonical text of what s remembers, whichever reading it is. What rules remember is one state.
 func stateText(s Spec) string {
 	s.Func = kindOf(s).funcs[0]
+	if s.Func == Again {
+		s.Field = ""
+	}
 	return s.Text()
 }
 
@@ -123,9 +142,7 @@ func (l *Layout) place(s Spec, state string) *cell {
 			l.fields = append(l.fields, s.Field)
 		}
 	}
-	c.kind.size(c)
 	c.number = len(l.byKey[c.key])
-	l.sizes[c.key] += entrySize + c.most
 	l.cells = append(l.cells, c)
 	l.byKey[c.key] = append(l.byKey[c.key], c)
 	return c
@@ -149,7 +166,15 @@ func (l *Layout) Spec(slot int) Spec { return l.readings[slot].spec }
 func (l *Layout) Equal(o *Layout) bool {
 	return l == o || slices.EqualFunc(l.cells, o.cells, func(a, b *cell) bool {
 		return a.text == b.text && a.most == b.most
-	})
+	}) && slices.EqualFunc(l.remembering(), o.remembering(), func(a, b reading) bool { return a.spec.Field == b.spec.Field })
+}
+
+// remembering are the rules that remember, in the order of their numbers.
+func (l *Layout) remembering() []reading {
+	if l.again == nil {
+		return nil
+	}
+	return l.readings[l.firstAgain : l.firstAgain+l.again.rules]
 }
 
 // RecordSize is the most bytes that a record of key can have.
@@ -160,7 +185,7 @@ func (l *Layout) RecordSize(key Key) int { return l.sizes[slices.Index(Keys, key
 func (l *Layout) BytesPerAccount() int { return l.RecordSize(Account) + indexSize }
 
 // layoutVersion is the encoding of records. It changes when any kind's bytes, or the header's, change their meaning.
-const layoutVersion = 2
+const layoutVersion = 3
 
 // storedLayout is a layout as it is stored beside pages and deltas. Names never change meaning.
 type storedLayout struct {

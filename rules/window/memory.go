@@ -36,6 +36,7 @@ type Memory struct {
 	joined    bool
 	loose     bool // Restore has put graves in since the last settle
 
+	list   []byte    // of rules' memories in the making (again.go)
 	warm   []warming // of Warm, kept for its room
 	warmed byte      // what Warm read, so that reading is not left out
 

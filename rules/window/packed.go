@@ -105,6 +105,9 @@ func sound(rec []byte, cells []*cell) bool {
 		if number <= before || number >= len(cells) || end <= from || base+end > len(rec) || !cells[number].fits(end-from) {
 			return false
 		}
+		if of := cells[number].kind.sound; of != nil && !of(cells[number], rec[base+from:base+end]) {
+			return false
+		}
 		before, from = number, end
 	}
 	return base+from == len(rec)

@@ -18,7 +18,7 @@ func TestCellsOfARecord(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		cells := make([]*cell, rapid.IntRange(1, 60).Draw(t, "cells"))
 		for i := range cells {
-			cells[i] = &cell{number: i}
+			cells[i] = &cell{number: i, kind: &distinctKind}
 			cells[i].list(0, 4, 100)
 		}
 		table := newTable(9, false, &arena{})

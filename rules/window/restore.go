@@ -90,7 +90,19 @@ func walk(version byte, b []byte, stored *Layout, each func(tag byte, key int, s
 // moves says which cells of a record of another layout continue in one of this, in their order. nil: they are the same.
 type moves []move
 
-type move struct{ to, from *cell }
+type move struct {
+	to, from *cell
+	rules    [][]int // again: by the number of a stored rule, those that continue it
+}
+
+// bytes is what of a stored record continues.
+func (v *move) bytes(from []byte) []byte {
+	b := v.from.bytes(from)
+	if v.to.kind == &againKind {
+		return renumber(b, v.rules)
+	}
+	return b
+}
 
 func (l *Layout) movesFrom(stored *Layout) []moves {
 	all := make([]moves, len(Keys))
@@ -101,8 +113,12 @@ func (l *Layout) movesFrom(stored *Layout) []moves {
 		all[k] = moves{}
 	}
 	for _, c := range l.cells {
-		if f := stored.cellFor(c); f != nil && f.most == c.most {
-			all[c.key] = append(all[c.key], move{c, f})
+		switch f := stored.states[c.text]; {
+		case f == nil:
+		case c == l.again:
+			all[c.key] = append(all[c.key], move{c, f, l.renumbered(stored)})
+		case f.most == c.most:
+			all[c.key] = append(all[c.key], move{to: c, from: f})
 		}
 	}
 	return all
@@ -115,16 +131,17 @@ func (m moves) pack(dst, from []byte) []byte {
 	}
 	at, end, cells := len(dst), 0, 0
 	dst = append(dst, from[:headerSize]...)
-	for _, v := range m {
-		if v.from.bytes(from) != nil {
+	for i := range m {
+		if m[i].bytes(from) != nil {
 			cells++
 		}
 	}
 	dst = append(dst, make([]byte, cells*entrySize)...)
 	setCellsIn(dst[at:], cells)
 	cells = 0
-	for _, v := range m {
-		if b := v.from.bytes(from); b != nil {
+	for i := range m {
+		v := &m[i]
+		if b := v.bytes(from); b != nil {
 			dst = append(dst, b...)
 			end += len(b)
 			putEntryOf(dst[at:], cells, v.to.number, end)
@@ -133,21 +150,6 @@ func (m moves) pack(dst, from []byte) []byte {
 	}
 	setSize(dst[at:], len(dst)-at)
 	return dst
-}
-
-// cellFor finds the window that c continues.
-func (l *Layout) cellFor(c *cell) *cell {
-	if f := l.states[c.text]; f != nil {
-		return f
-	}
-	for _, was := range c.spec.Was {
-		s := c.spec
-		s.Field = was
-		if f := l.states[s.Text()]; f != nil {
-			return f
-		}
-	}
-	return nil
 }
 
 func (t *table) restore(tag byte, slice int64, body []byte, m moves, scratch []byte) []byte {

@@ -1,6 +1,7 @@
 package window
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -104,7 +105,13 @@ func step(t *rapid.T, now *time.Duration, sequence uint64, ms ...*Memory) {
 		return
 	}
 	e, place := drawEvent(t, now)
-	fire := rapid.Bool().Draw(t, "fire")
+	var changes []Recall
+	for i := range ms[0].Layout().again.rules {
+		if rapid.Bool().Draw(t, "change") {
+			last := rapid.SampledFrom([]int64{Never, e.Time.UnixMilli()}).Draw(t, "last")
+			changes = append(changes, Recall{ms[0].Layout().firstAgain + i, rapid.Bool().Draw(t, "true"), last})
+		}
+	}
 	var want []Reading
 	for i, m := range ms {
 		v := m.Take(&Input{Event: e, Place: place, Sequence: sequence})
@@ -112,10 +119,10 @@ func step(t *rapid.T, now *time.Duration, sequence uint64, ms ...*Memory) {
 		for slot := range m.Layout().Len() {
 			got = append(got, v.Read(slot))
 		}
-		again := m.Layout().Slot(Spec{Func: Again, Key: Account, Field: "a.rule"})
-		was, last := v.Again(again)
-		got = append(got, Reading{Value: float64(last.Unix()), Known: was})
-		v.SetAgain(again, fire, fire, e.Time)
+		for _, r := range v.Recalled(nil) {
+			got = append(got, Reading{Value: float64(r.Last), Known: r.True, AsOf: int64(r.Slot)})
+		}
+		v.SetAgain(changes...)
 		if i > 0 && !slices.Equal(got, want) {
 			t.Fatalf("sequence %d, %s of %s:\n%v\nwant\n%v", sequence, e.Type, e.Account, got, want)
 		}
@@ -188,7 +195,7 @@ func TestLayoutMigration(t *testing.T) {
 	f := newFeed(t, 0, count, perIP, device, gone, old)
 	d := event.Data{IP: "192.0.2.1", Device: "d", HasAmount: true, Amount: 3}
 	f.take(0, "x", d)
-	f.take(time.Minute, "x", d).SetAgain(f.Layout().Slot(old), true, true, t0)
+	f.take(time.Minute, "x", d).SetAgain(Recall{f.Layout().Slot(old), true, t0.UnixMilli()})
 
 	added := Spec{Func: Count, Key: Account, Types: []string{"x"}, Span: 2 * time.Hour}
 	renamed := Spec{Func: Again, Key: Account, Field: "new.id", Was: []string{"old.id"}}
@@ -228,6 +235,50 @@ func TestLayoutMigration(t *testing.T) {
 		t.Error("laid out anew, the memory has lost what was known from when, or its clock")
 	}
 	check(r, err)
+}
+
+// Rules come, go, change their ids and their order: what is remembered of each goes on under its new number.
+func TestAgainIsRenumbered(t *testing.T) {
+	spec := func(id string, was ...string) Spec { return Spec{Func: Again, Key: Account, Field: id, Was: was} }
+	f := newFeed(t, 0, spec("b"), spec("d"), spec("f"), spec("h"))
+	slot := func(l *Layout, id string) int { return l.Slot(spec(id)) }
+	f.take(0, "x", event.Data{}).SetAgain(Recall{slot(f.Layout(), "b"), true, 1}, Recall{slot(f.Layout(), "f"), false, 2}, Recall{slot(f.Layout(), "h"), true, Never})
+	f.takeAt(0, 0, "acct-2", "x", event.Data{}, geo.Place{}).SetAgain(Recall{slot(f.Layout(), "b"), true, 3})
+	l, err := NewLayout([]Spec{spec("a", "f"), spec("c"), spec("d"), spec("h", "x", "b")})
+	if err != nil || l.Equal(f.Layout()) {
+		t.Fatalf("%v, or the layout of other rules is the same", err)
+	}
+	r, err := f.Relaid(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &feed{Memory: r, t: t, seq: f.seq}
+	want := []Recall{{slot(l, "a"), false, 2}, {slot(l, "h"), true, Never}} // h's own memory, not b's
+	if got := g.take(0, "x", event.Data{}).Recalled(nil); !slices.Equal(got, want) {
+		t.Errorf("remembered are %v, want %v", got, want)
+	}
+	if got := g.takeAt(0, 0, "acct-2", "x", event.Data{}, geo.Place{}).Recalled(nil); len(got) != 0 {
+		t.Errorf("remembered are %v, want nothing: the rule is gone", got)
+	}
+	if none, err := g.Relaid(f.Layout()); err != nil || none.Len(Account) != 2 {
+		t.Errorf("%v: back to the rules before, %d accounts", err, none.Len(Account))
+	}
+}
+
+// A list of rules that is out of order, or of rules that are not there, is refused.
+func TestAgainOutOfOrder(t *testing.T) {
+	f := newFeed(t, 0, Spec{Func: Again, Key: Account, Field: "a"}, Spec{Func: Again, Key: Account, Field: "b"})
+	for _, bad := range [][]uint64{{1 << 48, 0}, {1 << 48, 1 << 48}, {2 << 48}} {
+		v := f.take(0, "x", event.Data{})
+		b := v.account.resize(f.Layout().again, againEntry*len(bad))
+		for i, e := range bad {
+			binary.LittleEndian.PutUint64(b[i*againEntry:], e)
+		}
+		m := NewMemory(f.Layout(), [16]byte{1}, 0, 0, nil)
+		if err := m.Restore(f.Dirty(nil), nil); !errors.Is(err, ErrDamaged) {
+			t.Errorf("%x: %v, want damaged", bad, err)
+		}
+	}
 }
 
 func TestRestoreRefusesDamage(t *testing.T) {

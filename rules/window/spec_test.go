@@ -124,6 +124,8 @@ func everyKind() []Spec {
 		{Func: Distance, Key: Account, Types: login},
 		{Func: Sequence, Key: Account, Types: []string{"login.failed", "login.succeeded", "transaction.*"}, Span: h},
 		{Func: Again, Key: Account, Field: "a.rule"},
+		{Func: Again, Key: Account, Field: "b.rule"},
+		{Func: Again, Key: Account, Field: "c.rule"},
 	}
 	for _, k := range []Key{IP, Network, Device, Payee, Instrument} {
 		specs = append(specs,
