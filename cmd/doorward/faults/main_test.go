@@ -1,0 +1,180 @@
+//go:build accept
+
+package faults
+
+import (
+	"bufio"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"doorward/detect/kafka"
+)
+
+var (
+	seedFlag = flag.Uint64("faults.seed", 0, "seed of load and faults; 0: another one each time")
+	kills    = flag.Int("faults.kills", 5, "kill -9 of the engine under load (row kill)")
+)
+
+// row is a line of the table in the package's documentation.
+type row struct {
+	fault string // as reference security.md section 6 and the issue name it
+	name  string // of the test: TestFault/name
+	test  func(t *testing.T, seed uint64)
+}
+
+// rows are all of them; a test holds the documentation to them.
+var rows = slices.Concat(engineRows)
+
+var engineRows = []row{
+	{"F-1", "kill", killRow},
+}
+
+// TestFault is every row. A failure prints the seed that makes the same load and the same faults again; what a fault meets is then chance
+// again, as it is in life.
+func TestFault(t *testing.T) {
+	for _, r := range rows {
+		t.Run(r.name, func(t *testing.T) {
+			seed := *seedFlag
+			if seed == 0 {
+				seed = rand.Uint64N(1 << 32)
+			}
+			t.Logf("%s again: go test -tags accept ./cmd/doorward/faults -run '%s' -faults.seed %d", r.fault, t.Name(), seed)
+			r.test(t, seed)
+		})
+	}
+}
+
+// eachBroker runs a row against the broker of a first run, in a process of its own, and against Apache Kafka when DOORWARD_TEST_BROKERS names it.
+func eachBroker(t *testing.T, f func(t *testing.T, b *broker)) {
+	t.Run("embedded", func(t *testing.T) { f(t, startBroker(t)) })
+	if a := os.Getenv("DOORWARD_TEST_BROKERS"); a != "" {
+		t.Run("apache", func(t *testing.T) { f(t, &broker{address: a}) })
+	}
+}
+
+// Directories and variables of this process and of those it starts.
+const brokerVar = "DOORWARD_FAULTS_BROKER" // "directory address": this process is a broker
+
+// doorward is the program under test, built once.
+var doorward string
+
+func TestMain(m *testing.M) {
+	if at := os.Getenv(brokerVar); at != "" {
+		if err := beBroker(at); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(runAll(m))
+}
+
+func runAll(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "doorward-faults-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	doorward = filepath.Join(dir, "doorward")
+	if out, err := exec.Command("go", "build", "-o", doorward, "doorward/cmd/doorward").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build doorward: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// beBroker serves until its input ends.
+func beBroker(at string) error {
+	dir, address, ok := strings.Cut(at, " ")
+	if !ok {
+		return errors.New(brokerVar + ": a directory and an address")
+	}
+	b, err := kafka.Embedded(dir, address)
+	if err != nil {
+		return err
+	}
+	fmt.Println(b.Addr())
+	_, err = io.Copy(io.Discard, os.Stdin)
+	b.Close()
+	return err
+}
+
+// broker is the one that a world uses; the embedded one is a process of its own, which kills of the engine leave alone and which a row may
+// kill itself.
+type broker struct {
+	address string
+	dir     string // of the embedded one
+	cmd     *exec.Cmd
+	in      io.Closer
+}
+
+func startBroker(t *testing.T) *broker {
+	t.Helper()
+	b := &broker{dir: t.TempDir(), address: "127.0.0.1:0"}
+	b.start(t)
+	t.Cleanup(func() { b.kill(t) })
+	return b
+}
+
+// start starts it, again at the same address.
+func (b *broker) start(t *testing.T) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.cmd = exec.Command(self)
+	b.cmd.Env = append(os.Environ(), brokerVar+"="+b.dir+" "+b.address)
+	b.cmd.Stderr = os.Stderr
+	in, err := b.cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := b.cmd.StdoutPipe()
+	if err == nil {
+		err = b.cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.in = in
+	said := bufio.NewScanner(out)
+	if !said.Scan() {
+		t.Fatalf("the broker did not start: %v", b.cmd.Wait())
+	}
+	b.address = said.Text()
+}
+
+// kill ends it without a word; start brings it back with what it had acknowledged.
+func (b *broker) kill(t *testing.T) {
+	t.Helper()
+	if b.cmd == nil {
+		return
+	}
+	b.cmd.Process.Kill()
+	b.cmd.Wait()
+	b.cmd = nil
+}
+
+// eventually waits until something is so.
+func eventually(t *testing.T, limit time.Duration, what string, is func() bool) {
+	t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(limit); !is(); <-tick.C {
+		if time.Now().After(end) {
+			t.Fatalf("not within %v: %s", limit, what)
+		}
+	}
+}
