@@ -54,7 +54,7 @@ func (s *Shard) committed() {
 	counts := v.counts.clone()
 	s.say(func(st *Status) {
 		st.Sequence, st.Positions, st.Arrival, st.Counts = v.sequence, positions, v.memory.Clock(), counts
-		if st.Problem != problemFull { // acts are applied meanwhile
+		if st.Problem != problemHeld { // acts are applied meanwhile
 			st.Problem = ""
 		}
 		st.Commits++

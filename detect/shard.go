@@ -52,7 +52,8 @@ type Shard struct {
 	wakes chan struct{}
 	quiet atomic.Bool // the source had nothing more when it was last asked
 
-	owed atomic.Int64 // rows of the outbox that wait, roughly: Run adds, the relay takes away
+	owed      atomic.Int64 // rows of the outbox that wait, roughly: Run adds, the relay takes away
+	deadWaits atomic.Bool  // a dead letter is among the rows that the relay can't publish
 
 	// from Run to others
 	mu     sync.Mutex
@@ -61,10 +62,13 @@ type Shard struct {
 
 // Status is how a shard is, for readiness, metrics and people.
 type Status struct {
-	Shard     int
-	Loaded    bool   // the memory is whole and acts are applied
-	Fed       bool   // a source is attached
-	Problem   string // why it stands still; empty: it does not
+	Shard   int
+	Loaded  bool   // the memory is whole and acts are applied
+	Fed     bool   // a source is attached
+	Problem string // why it stands still; empty: it does not
+
+	Unpublished string // why what it owes can't be published now; empty: it can
+
 	Sequence  uint64
 	Epoch     uint64
 	Positions []Position
@@ -168,15 +172,15 @@ func (s *Shard) serve(ctx context.Context) error {
 	tick := time.NewTicker(idleAfter)
 	defer tick.Stop()
 	s.Wake() // acts may have waited for us
-	full := false
+	held := false
 	for {
 		var err error
 		feed := s.feed
-		if now := s.owed.Load() >= maxOwed; now != full {
-			full = now
-			s.sayFull(full)
+		if now := s.held(); now != held {
+			held = now
+			s.sayHeld(held)
 		}
-		if full {
+		if held {
 			feed = nil
 		}
 		select {

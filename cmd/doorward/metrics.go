@@ -48,6 +48,12 @@ func (s *house) notReady(ctx context.Context) []string {
 		case !st.Fed:
 			reasons = append(reasons, "shard "+strconv.Itoa(st.Shard)+": no partition of the broker is assigned")
 		}
+		if st.Unpublished != "" {
+			reasons = append(reasons, "shard "+strconv.Itoa(st.Shard)+": what it decides can't be published: "+st.Unpublished)
+		}
+	}
+	for shard, err := range s.client.Away() {
+		reasons = append(reasons, "shard "+strconv.Itoa(shard)+": "+err.Error())
 	}
 	for shard, err := range s.client.Stopped() {
 		reasons = append(reasons, "shard "+strconv.Itoa(shard)+" stopped: "+err.Error())
@@ -71,7 +77,7 @@ var (
 	descCommits  = desc("commits_total", "Commits of shards.")
 	descDelay    = desc("commit_delay_seconds", "From the arrival of the newest record of a shard's last batch to its commit.", "shard")
 	descSequence = desc("shard_sequence", "Inputs a shard has taken in since its store was made.", "shard")
-	descFed      = desc("shard_fed", "1 when a shard is loaded and reads its partition.", "shard")
+	descFed      = desc("shard_fed", "1 when a shard is loaded and its partition can be read.", "shard")
 	descFull     = desc("store_full", "1 when the store takes nothing in for want of free disk.")
 	descSize     = desc("store_bytes", "Size of the store on disk.")
 	descBacklog  = desc("outbox_rows", "Rows of the outbox that wait to be published, up to 1,000 a shard.")
@@ -89,6 +95,7 @@ func (g *gauges) Collect(c chan<- prometheus.Metric) {
 	}
 	var n detect.Counts
 	var commits uint64
+	away := g.s.client.Away()
 	for _, sh := range g.s.shards {
 		st := sh.Status()
 		n = n.Add(st.Counts)
@@ -96,7 +103,7 @@ func (g *gauges) Collect(c chan<- prometheus.Metric) {
 		shard := strconv.Itoa(st.Shard)
 		gauge(descDelay, st.Delay.Seconds(), shard)
 		gauge(descSequence, float64(st.Sequence), shard)
-		gauge(descFed, one(st.Loaded && st.Fed), shard)
+		gauge(descFed, one(st.Loaded && st.Fed && away[st.Shard] == nil), shard)
 	}
 	for kind, v := range map[string]uint64{"taken": n.Events, "repeat": n.Repeats, "late": n.Late, "too_late": n.TooLate, "time_flagged": n.Flagged,
 		"unknown_type": n.Unknown, "dead": n.Dead} {

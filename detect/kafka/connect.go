@@ -48,6 +48,7 @@ type Client struct {
 	serving    map[int]bool              // shards that run now
 	since      time.Time                 // when this member was first given shards
 	troubled   time.Time                 // when a partition that can't be read was last logged
+	ailing     map[place]ailment         // partitions of running shards that can't be read now
 }
 
 // Connect checks the settings and that a broker answers, speaks TLS as told and knows user and password. *ConnectError says which step
@@ -58,7 +59,8 @@ func Connect(ctx context.Context, cfg Config) (*Client, error) {
 		return nil, fmt.Errorf("kafka settings: %w", err)
 	}
 	c := &Client{cfg: cfg, addr: kafka.TCP(cfg.Brokers...), watchEvery: watchTime, commitEvery: commitTime,
-		progress: map[int][]detect.Position{}, stopped: map[int]error{}, serving: map[int]bool{}}
+		progress: map[int][]detect.Position{}, stopped: map[int]error{}, serving: map[int]bool{},
+		ailing: map[place]ailment{}}
 	if c.tls, err = cfg.tlsConfig(); err != nil {
 		return nil, fmt.Errorf("kafka settings: %w", err)
 	}

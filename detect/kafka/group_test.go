@@ -339,6 +339,10 @@ func TestRunBrokerAway(t *testing.T) {
 	until(t, "both shards run", func() bool { return log.running("c") == 2 })
 	broker.Close()
 	until(t, "the member has noticed that it is out of the group", func() bool { return away.count("not in the group") > 0 })
+	until(t, "both shards say that nothing can be read", func() bool { return len(c.Away()) == 2 })
+	if err := c.Away()[1]; !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "since") {
+		t.Errorf("it says %q", err)
+	}
 	if n := log.running("c"); n != 2 {
 		t.Errorf("%d shards run while the broker is away, want 2", n)
 	}
@@ -352,6 +356,7 @@ func TestRunBrokerAway(t *testing.T) {
 	if x, y := log.started(0), log.started(1); x != 1 || y != 1 {
 		t.Errorf("the shards were started %d and %d times, want once", x, y)
 	}
+	until(t, "nothing is away any more", func() bool { return len(c.Away()) == 0 })
 	broker.Close()
 	start := time.Now()
 	stop()

@@ -25,6 +25,8 @@ type lane struct {
 	// broker that came back empty may have grown past our offset meanwhile.
 	doubt bool
 	wait  time.Duration // how long the broker may hold back an answer without records
+	good  time.Time     // when the last good answer came; zero: nobody asks (Away)
+	ill   bool          // Away has been told of a failure since
 }
 
 func (c *Client) lane(topic string, part int, at detect.Position) *lane {
@@ -50,6 +52,7 @@ func (l *lane) fill(ctx context.Context, b *batch) error {
 			return ctx.Err()
 		case err == nil && (b.broken == nil || b.next > l.next):
 			l.advance(b)
+			l.well()
 			return nil
 		case err == nil, errors.Is(err, errMalformed):
 			if err == nil {
@@ -67,6 +70,7 @@ func (l *lane) fill(ctx context.Context, b *batch) error {
 			return fmt.Errorf("read topic %s, partition %d, offset %d: %w", l.at.Topic, l.part, l.next, err)
 		}
 		l.doubt = true
+		l.ails(err)
 		l.c.trouble(l.at.Topic, l.part, err)
 		if !wait(ctx, backoff(try)) {
 			return ctx.Err()

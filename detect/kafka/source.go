@@ -61,7 +61,9 @@ func (s *source) Open(ctx context.Context, at []detect.Position) error {
 		} else if err := s.c.check(ctx, s.shard, p.Offset, p); err != nil {
 			return err
 		}
-		lanes = append(lanes, s.c.lane(topic, s.shard, p))
+		l := s.c.lane(topic, s.shard, p)
+		l.good = time.Now()
+		lanes = append(lanes, l)
 	}
 	for topic := range from {
 		s.c.cfg.Log.Warn("kafka: a topic that was read before is no input any more", "topic", topic, "shard", s.shard)
@@ -110,6 +112,7 @@ func (s *source) close() {
 	if s.stop != nil {
 		s.stop()
 		s.ended.Wait()
+		s.c.forget(s.shard)
 	}
 	s.stop, s.ready, s.used, s.pending, s.failed = nil, nil, nil, nil, nil
 }
