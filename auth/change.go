@@ -52,7 +52,9 @@ var factors = []string{"totp", "sms", "push", "passkey", "recovery_code"}
 func (a Account) Touch(kind ChangeKind, at time.Time, factor string) Account {
 	if kind != ChangedFactor {
 		factor = ""
-	} else if !slices.Contains(factors, factor) {
+	} else if i := slices.Index(factors, factor); i >= 0 {
+		factor = factors[i] // the platform's text is good for its batch only
+	} else {
 		factor = "other" // ten groups at most, whatever a platform sends
 	}
 	c := Change{kind, factor, at}

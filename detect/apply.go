@@ -16,11 +16,11 @@ import (
 func (v *Evaluator) Apply(act auth.Act) error {
 	v.sequence++
 	v.counts.Acts++
-	before, err := v.accounts.get(act.Account)
+	record, err := v.accounts.get(act.Account)
 	if err != nil {
 		return err
 	}
-	after, refused := before, ""
+	before, after, refused := *record, *record, ""
 	switch {
 	case before.Home != v.config.Shard: // its first event came elsewhere after the act was put in: only its home writes its record
 		refused = auth.RefusedUnknown
@@ -40,8 +40,8 @@ func (v *Evaluator) Apply(act auth.Act) error {
 		return err
 	}
 	after.Sequence = v.sequence
-	v.settle(before, after)
-	v.journal(act.At, act.By, before, after, act.ID)
+	v.settle(&before, &after)
+	v.journal(act.At, act.By, &before, &after, act.ID)
 	v.owed.outcomes = append(v.owed.outcomes, actOutcome{act.ID, auth.Outcome{At: act.At, Applied: true, Shard: v.config.Shard, Sequence: v.sequence, Record: after.Record()}})
 	return nil
 }
@@ -90,7 +90,7 @@ func (v *Evaluator) afterAct(act auth.Act, before, after auth.Account) (auth.Acc
 	if err != nil {
 		return after, err
 	}
-	v.openWayBack(act.At, before, after)
+	v.openWayBack(act.At, &before, &after)
 	if kind := noticeOf(before, after); kind != "" {
 		due := notice.Due{ID: CauseID("notice", act.ID), Kind: kind, Reason: after.Reason, At: act.At, Until: after.Until}
 		if kind == notice.Locked || kind == notice.Limited {

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"doorward/auth"
 	"doorward/rules/event"
-	"doorward/rules/window"
 )
 
 // ErrServed says that a store has taken in live events already: history can't be put before them.
@@ -28,12 +28,13 @@ func (s *Shard) BeginBackfill(ctx context.Context) error {
 func (s *Shard) Backfill(ctx context.Context, e *event.Event) error {
 	v := s.evaluator
 	v.sequence++
-	a, err := v.accounts.get(e.Account)
-	if err != nil || v.seen.add(v.seen.hash(e)) {
+	a, err := v.accounts.of(e, v.memory)
+	if err != nil || v.seen.add(v.seen.of(e)) {
 		return err
 	}
-	v.memory.Take(&window.Input{Event: e, Place: v.config.Place(e), Sequence: v.sequence})
-	if after, touched := remember(a, e); touched {
+	v.facts(e, a)
+	if kind := auth.TouchOf(string(e.Type)); kind != "" {
+		after := remember(a, kind, e)
 		after.Sequence = v.sequence
 		v.settle(a, after)
 	}

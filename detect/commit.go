@@ -72,7 +72,8 @@ func (s *Shard) putDelta(b *store.Batch) {
 		n++
 		s.checkpoint.since += len(content)
 	}
-	for w := s.evaluator.memory.Dirty(nil); len(w) > 0; {
+	s.delta = s.evaluator.memory.Dirty(s.delta[:0])
+	for w := s.delta; len(w) > 0; {
 		size := min(len(w), pieceSize)
 		put(pieceWindows, w[:size])
 		w = w[size:]
@@ -101,14 +102,13 @@ func (s *Shard) putProgress(b *store.Batch) error {
 // putAccounts writes changed records. One that is new here must be new everywhere: another shard may be its home.
 func (s *Shard) putAccounts(b *store.Batch) error {
 	a := s.evaluator.accounts
-	for _, id := range a.change {
-		r := a.young[id]
-		key := store.Key(store.KindAccount, string(id))
-		value, err := json.Marshal(r)
+	for _, c := range a.change {
+		key := store.Key(store.KindAccount, string(c.record.ID))
+		value, err := json.Marshal(c.record)
 		if err != nil {
 			return fmt.Errorf("encode account: %w", err)
 		}
-		if a.fresh[id] {
+		if c.fresh {
 			b.Expect = append(b.Expect, store.Expect{Key: key})
 		}
 		b.Put = append(b.Put, store.Pair{Key: key, Value: value})
@@ -117,7 +117,7 @@ func (s *Shard) putAccounts(b *store.Batch) error {
 		if !was.IsZero() {
 			b.Delete = append(b.Delete, deadlineKey(was, id))
 		}
-		if now := a.young[id].Until; !now.IsZero() {
+		if now := a.batch[id].record.Until; !now.IsZero() {
 			b.Put = append(b.Put, store.Pair{Key: deadlineKey(now, id), Value: []byte{1}})
 		}
 	}

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"strings"
 	"time"
 
 	"doorward/auth"
@@ -13,20 +14,21 @@ import (
 )
 
 // consequence is what a verdict does: the account's next state, its case, the owner's notice, and the findings themselves.
-func (v *Evaluator) consequence(f *rules.Facts, before auth.Account, verdict Verdict) (auth.Account, error) {
-	after, touched := remember(before, f.Event)
-	if len(verdict.Findings) == 0 && !touched {
+func (v *Evaluator) consequence(f *rules.Facts, before *auth.Account, verdict *Verdict) (*auth.Account, error) {
+	kind := auth.TouchOf(string(f.Event.Type))
+	if len(verdict.Findings) == 0 && kind == "" {
 		return before, nil
 	}
+	after := remember(before, kind, f.Event)
 	if verdict.Response >= auth.Review {
-		id, err := v.review(f.Event, &after, verdict)
+		id, err := v.review(f.Event, after, verdict)
 		if err != nil {
-			return before, err
+			return nil, err
 		}
 		after.Case = id
 	}
 	if verdict.Response >= auth.Challenge {
-		after, _ = after.Judge(auth.Verdict{
+		*after, _ = after.Judge(auth.Verdict{
 			Response: verdict.Response, Findings: verdict.ids(), Reason: verdict.Reason, Demand: verdict.Demand, For: verdict.For,
 			At: f.Event.Time, Event: f.Event.Identity(), Case: after.Case, Recovery: auth.RecoveryID(verdict.cause()), Sequence: v.sequence,
 		})
@@ -34,23 +36,25 @@ func (v *Evaluator) consequence(f *rules.Facts, before auth.Account, verdict Ver
 	v.find(f.Event, verdict, after.Case)
 	v.openWayBack(f.Event.Time, before, after)
 	if verdict.Response == auth.Notify || after.Version != before.Version && len(verdict.Findings) > 0 {
-		v.tell(&after, dueOf(f, after, verdict))
+		v.tell(after, dueOf(f, after, verdict))
 	}
 	after.Sequence = v.sequence
 	v.settle(before, after)
 	return after, nil
 }
 
-// remember notes on the account's record what a recovery will need to know of the event.
-func remember(a auth.Account, e *event.Event) (after auth.Account, changed bool) {
-	if kind := auth.TouchOf(string(e.Type)); kind != "" {
-		return a.Touch(kind, e.Time, e.Factor), true
+// remember is the account's record with what a recovery will need to know of the event. It owns what it holds.
+func remember(a *auth.Account, kind auth.ChangeKind, e *event.Event) *auth.Account {
+	after := *a
+	after.ID = auth.AccountID(strings.Clone(string(a.ID)))
+	if kind != "" {
+		after = after.Touch(kind, e.Time, e.Factor)
 	}
-	return a, false
+	return &after
 }
 
 // review puts the findings on the account's open case, or opens one.
-func (v *Evaluator) review(e *event.Event, a *auth.Account, verdict Verdict) (string, error) {
+func (v *Evaluator) review(e *event.Event, a *auth.Account, verdict *Verdict) (string, error) {
 	id := a.Case
 	if id == "" {
 		id = cases.ID(string(a.ID), verdict.cause())
@@ -80,7 +84,7 @@ func (v *Evaluator) review(e *event.Event, a *auth.Account, verdict Verdict) (st
 }
 
 // find keeps the findings and owes them to the world.
-func (v *Evaluator) find(e *event.Event, verdict Verdict, caseID string) {
+func (v *Evaluator) find(e *event.Event, verdict *Verdict, caseID string) {
 	for _, f := range verdict.Findings {
 		found := Finding{
 			ID: FindingID(f.Rule.ID, e), At: e.Time, Event: EventRef{e.Source, e.ID}, EventType: string(e.Type), Account: e.Account,
@@ -108,11 +112,11 @@ func (v *Evaluator) find(e *event.Event, verdict Verdict, caseID string) {
 }
 
 // openWayBack makes the record of a recovery when the account has got one: nobody is shut out without a way back.
-func (v *Evaluator) openWayBack(at time.Time, before, after auth.Account) {
+func (v *Evaluator) openWayBack(at time.Time, before, after *auth.Account) {
 	if after.Recovery == "" || after.Recovery == before.Recovery {
 		return
 	}
-	pair, err := recovery.New(after.Recovery, after, at)
+	pair, err := recovery.New(after.Recovery, *after, at)
 	if err != nil {
 		v.owed.fail(err)
 		return
@@ -121,7 +125,7 @@ func (v *Evaluator) openWayBack(at time.Time, before, after auth.Account) {
 }
 
 // dueOf is what the owner is to be told of a verdict.
-func dueOf(f *rules.Facts, after auth.Account, verdict Verdict) notice.Due {
+func dueOf(f *rules.Facts, after *auth.Account, verdict *Verdict) notice.Due {
 	e := f.Event
 	d := notice.Due{ID: CauseID("notice", verdict.cause()), Kind: notice.WasThisYou, Reason: verdict.Reason, Finding: verdict.cause(),
 		At: e.Time, Until: after.Until, EventType: string(e.Type), UserAgent: e.UserAgent, City: f.Place.City, Country: f.Place.Country,

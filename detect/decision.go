@@ -2,6 +2,7 @@ package detect
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"doorward/auth"
@@ -27,10 +28,11 @@ type storedDecision struct {
 	Decision
 }
 
-// decision is the state after the event, with the findings that this event brought.
+// decision is the state after the event, with the findings that this event brought. It outlives the event.
 func (h *Handled) decision(e *event.Event) Decision {
 	r := h.After.Record()
-	d := Decision{Event: EventRef{e.Source, e.ID}, Account: e.Account, State: r.State, Refuse: r.Refuse, Challenge: r.Challenge,
+	r.Account = auth.AccountID(strings.Clone(string(r.Account)))
+	d := Decision{Event: EventRef{strings.Clone(e.Source), strings.Clone(e.ID)}, Account: r.Account, State: r.State, Refuse: r.Refuse, Challenge: r.Challenge,
 		Findings: []string{}, Reason: r.Reason, ReasonUser: r.ReasonUser}
 	if h.Held {
 		d.Refuse = append(d.Refuse, auth.RefuseMoneyOut)

@@ -74,8 +74,8 @@ func (v *Evaluator) keepCase(id string, c *caseChange) {
 	}
 }
 
-// settle keeps an account's changed record, and the deadline that the index has to know.
-func (v *Evaluator) settle(before, after auth.Account) {
+// settle keeps an account's changed record, which is not written to any more, and the deadline that the index has to know.
+func (v *Evaluator) settle(before, after *auth.Account) {
 	if !before.Until.Equal(after.Until) {
 		if v.owed.deadlines == nil {
 			v.owed.deadlines = map[auth.AccountID]time.Time{}
@@ -85,10 +85,11 @@ func (v *Evaluator) settle(before, after auth.Account) {
 		}
 	}
 	v.accounts.put(after)
+	v.memory.ClearPlain(string(after.ID))
 }
 
 // journal writes down a change of state and owes the world the new one. Nothing happens when the version is the same.
-func (v *Evaluator) journal(at time.Time, by string, before, after auth.Account, cause string) {
+func (v *Evaluator) journal(at time.Time, by string, before, after *auth.Account, cause string) {
 	if after.Version == before.Version {
 		return
 	}
@@ -106,7 +107,7 @@ func (v *Evaluator) journal(at time.Time, by string, before, after auth.Account,
 	v.owed.rows = append(v.owed.rows, row)
 }
 
-func (v *Evaluator) count(before, after auth.Account) {
+func (v *Evaluator) count(before, after *auth.Account) {
 	if before.State == after.State {
 		return
 	}

@@ -25,7 +25,8 @@ type EvaluatorConfig struct {
 	Cases     func(id string) (cases.Case, bool, error)
 	Found     func(ids []string) ([]bool, error) // which findings there are already; nil: none
 
-	repeats int // identities remembered; 0: repeatsKept, which is the contract's
+	repeats int  // identities remembered; 0: repeatsKept, which is the contract's
+	keepAll bool // keep every account's record: there is no store to read it from
 }
 
 // Evaluator is one shard's memory and what it makes of events and acts: no clock, no randomness, no goroutine; its only input beside
@@ -44,6 +45,9 @@ type Evaluator struct {
 	// what the events and acts since the last commit owe the store and the world
 	owed   effects
 	counts Counts
+
+	reading reading          // the event in hand
+	missing []auth.AccountID // room of lookAhead
 }
 
 // NewEvaluator makes an Evaluator with an empty memory.
@@ -60,7 +64,7 @@ func NewEvaluator(c EvaluatorConfig) *Evaluator {
 	if c.Place == nil {
 		c.Place = func(e *event.Event) geo.Place { return PlaceOf(e, nil) }
 	}
-	v := &Evaluator{config: c, accounts: newAccounts(c.Shard, c.Accounts)}
+	v := &Evaluator{config: c, accounts: newAccounts(c.Shard, c.Accounts, c.keepAll)}
 	v.forget()
 	return v
 }
@@ -72,6 +76,12 @@ func (v *Evaluator) forget() {
 	v.sequence = 0
 	v.accounts.forget()
 	v.owed = effects{}
+}
+
+// reading is an event as windows and rules take it, kept for its room.
+type reading struct {
+	rules.Facts
+	in window.Input
 }
 
 // PlaceOf is where an event came from: what the platform says, completed by what db knows of its address.

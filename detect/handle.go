@@ -21,7 +21,7 @@ func (v *Evaluator) Handle(e *event.Event) (Handled, error) {
 	}
 
 	// facts: the event, where it came from, the account, and the windows with this event in them.
-	facts := v.facts(e, &before)
+	facts := v.facts(e, before)
 
 	// findings: the rules that fire, each with its evidence.
 	findings, err := v.findings(facts)
@@ -33,19 +33,19 @@ func (v *Evaluator) Handle(e *event.Event) (Handled, error) {
 	verdict := Judge(e, findings)
 
 	// consequence: the account's next state, its case, what its owner is told.
-	after, err := v.consequence(facts, before, verdict)
+	after, err := v.consequence(facts, before, &verdict)
 	if err != nil {
 		return Handled{}, err
 	}
 
 	// journal: what changed, because of what; and what the world is owed.
-	v.journal(e.Time, by(verdict), before, after, verdict.cause())
+	v.journal(e.Time, by(&verdict), before, after, verdict.cause())
 	return Handled{After: after, Findings: verdict.Findings, Held: v.holds(facts, after)}, nil
 }
 
-// Handled is what became of an event.
+// Handled is what became of an event; good until the next.
 type Handled struct {
-	After    auth.Account    // the account's record after it
+	After    *auth.Account   // the account's record after it
 	Findings []rules.Finding // strongest first
 	Held     bool            // money out that probation does not let out
 	Repeat   bool            // it had come before: counted, not evaluated
@@ -57,7 +57,7 @@ const smallPayment = 20_000
 
 // holds reports whether an event is money out that an account in probation may not send: to a payee that it did not know before its
 // recovery. Not knowing for sure, it is held.
-func (v *Evaluator) holds(f *rules.Facts, after auth.Account) bool {
+func (v *Evaluator) holds(f *rules.Facts, after *auth.Account) bool {
 	e := f.Event
 	if after.State != auth.Probation || e.Type != "transaction.requested" || e.Direction != "out" || e.CounterpartyKind == "own" {
 		return false
@@ -69,13 +69,39 @@ func (v *Evaluator) holds(f *rules.Facts, after auth.Account) bool {
 	return !known.Known || known.Value < 0 || !e.Time.Add(-time.Duration(known.Value*float64(time.Second))).Before(after.Recovered)
 }
 
-// admit counts the event, drops a repeat, and lets a state end that ended by itself before the event, or by the factor that it tells of.
-func (v *Evaluator) admit(e *event.Event) (before auth.Account, repeat bool, err error) {
-	v.counts.Events++
-	if before, err = v.accounts.get(e.Account); err != nil {
-		return before, false, err
+// lookAhead brings near what events will need that are about to be handled in this order.
+func (v *Evaluator) lookAhead(events []*event.Event) error {
+	v.memory.Warm(events)
+	v.seen.lookAhead(events)
+	missing := v.missing[:0]
+	for _, e := range events {
+		if !v.memory.Plain(e) {
+			missing = append(missing, e.Account)
+		}
 	}
-	if v.seen.add(v.seen.hash(e)) {
+	v.missing = missing
+	return v.accounts.fetch(missing)
+}
+
+// homeOf is the shard that an event's account lives on: this one when nobody has seen it.
+func (v *Evaluator) homeOf(e *event.Event) (int, error) {
+	if v.memory.Plain(e) {
+		return v.config.Shard, nil
+	}
+	r, err := v.accounts.read(e.Account)
+	if err != nil || r == nil {
+		return v.config.Shard, err
+	}
+	return r.Home, nil
+}
+
+// admit counts the event, drops a repeat, and lets a state end that ended by itself before the event, or by the factor that it tells of.
+func (v *Evaluator) admit(e *event.Event) (before *auth.Account, repeat bool, err error) {
+	v.counts.Events++
+	if before, err = v.accounts.of(e, v.memory); err != nil {
+		return nil, false, err
+	}
+	if v.seen.add(v.seen.of(e)) {
 		v.counts.Repeats++
 		return before, true, nil
 	}
@@ -85,19 +111,21 @@ func (v *Evaluator) admit(e *event.Event) (before auth.Account, repeat bool, err
 	if !event.Known(e.Type) {
 		v.counts.Unknown++
 	}
-	if after, ended := before.Expire(e.Time); ended {
-		before = v.moved(e, before, after, "deadline", "until")
+	if !before.Until.IsZero() {
+		if after, ended := before.Expire(e.Time); ended {
+			before = v.moved(e, before, &after, "deadline", "until")
+		}
 	}
 	if e.Type == event.MFASucceeded {
 		if after, proved := before.FactorProved(e.Time, e.Factor); proved {
-			before = v.moved(e, before, after, "platform", e.Identity())
+			before = v.moved(e, before, &after, "platform", e.Identity())
 		}
 	}
 	return before, false, nil
 }
 
 // moved keeps and journals a change of state that an event brings before it is evaluated.
-func (v *Evaluator) moved(e *event.Event, before, after auth.Account, by, cause string) auth.Account {
+func (v *Evaluator) moved(e *event.Event, before, after *auth.Account, by, cause string) *auth.Account {
 	after.Sequence = v.sequence
 	v.settle(before, after)
 	v.journal(e.Time, by, before, after, cause)
@@ -131,13 +159,18 @@ func (v *Evaluator) findings(f *rules.Facts) ([]rules.Finding, error) {
 
 // facts puts the event into the windows and says what rules can see.
 func (v *Evaluator) facts(e *event.Event, account *auth.Account) *rules.Facts {
-	place := v.config.Place(e)
-	view := v.memory.Take(&window.Input{Event: e, Place: place, Sequence: v.sequence})
+	f := &v.reading
+	f.in = window.Input{Event: e, Place: v.config.Place(e), Sequence: v.sequence}
+	view := v.memory.Take(&f.in)
+	if isPlain(account) && account.Home == v.config.Shard {
+		view.SetPlain(true)
+	}
 	switch view.Timing() {
 	case window.Late:
 		v.counts.Late++
 	case window.TooLate:
 		v.counts.TooLate++
 	}
-	return &rules.Facts{Event: e, Place: place, Account: account, View: view, Timing: view.Timing()}
+	f.Facts = rules.Facts{Event: e, Place: f.in.Place, Account: account, View: view, Timing: view.Timing()}
+	return &f.Facts
 }

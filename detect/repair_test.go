@@ -36,7 +36,7 @@ func rulesOf(t *testing.T, text string) *rules.Set {
 func lone(e store.Engine, set *rules.Set, publish func(context.Context, []outbox.Row) error) detect.ShardConfig {
 	return detect.ShardConfig{
 		Evaluator: detect.EvaluatorConfig{Rules: set, Board: window.NewBoard(1), HashKey: [16]byte{1}, Budget: 10000},
-		Store:     e, Owner: "test", Pace: detect.NewPace(1), Decode: decode, Publish: publish,
+		Store:     e, Owner: "test", Pace: detect.NewPace(1), Publish: publish,
 		DeadLetter: func(r detect.Record, code, problem string) detect.Message {
 			return kafka.DeadLetter(r, code, problem, detect.MaxDeadValue)
 		},

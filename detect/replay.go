@@ -50,7 +50,7 @@ func NewReplay(c ReplayConfig) *Replay {
 		r.asOf[i] = noSlice
 		r.shards = append(r.shards, NewEvaluator(EvaluatorConfig{
 			Shard: i, Rules: c.Rules, Place: c.Place, Board: board, HashKey: replayKey, Accounts: nothingStored,
-			Cases: func(id string) (cases.Case, bool, error) { c, ok := r.cases[id]; return c, ok, nil }, Found: r.areFound,
+			Cases: func(id string) (cases.Case, bool, error) { c, ok := r.cases[id]; return c, ok, nil }, Found: r.areFound, keepAll: true,
 		}))
 	}
 	return r
@@ -108,7 +108,7 @@ func (r *Replay) settle(v *Evaluator) ([]Finding, error) {
 	if v.sequence%4096 == 0 {
 		v.memory.Dirty(nil) // notes of evictions pile up until somebody takes them
 	}
-	v.accounts.settled()
+	v.accounts.committed()
 	return owed.findings, nil
 }
 
@@ -182,13 +182,16 @@ type Explanation struct {
 // explain evaluates e for good, like Handle, and keeps what each rule made of it.
 func (v *Evaluator) explain(e *event.Event) (Explanation, error) {
 	x := Explanation{Event: e}
-	var err error
 	v.sequence++
-	if x.Before, x.Repeat, err = v.admit(e); err != nil || x.Repeat {
-		x.After = x.Before
+	before, repeat, err := v.admit(e)
+	if err != nil {
 		return x, err
 	}
-	facts := v.facts(e, &x.Before)
+	x.Before, x.After, x.Repeat = *before, *before, repeat
+	if repeat {
+		return x, nil
+	}
+	facts := v.facts(e, before)
 	x.Place, x.Timing, x.Newest = facts.Place, facts.Timing, facts.View.Newest()
 	x.Rules = v.config.Rules.Explain(facts)
 	findings, err := v.findings(facts)
@@ -196,10 +199,12 @@ func (v *Evaluator) explain(e *event.Event) (Explanation, error) {
 		return x, fmt.Errorf("explain: %w", err)
 	}
 	x.Verdict = Judge(e, findings)
-	if x.After, err = v.consequence(facts, x.Before, x.Verdict); err != nil {
+	after, err := v.consequence(facts, before, &x.Verdict)
+	if err != nil {
 		return x, fmt.Errorf("explain: %w", err)
 	}
-	v.journal(e.Time, by(x.Verdict), x.Before, x.After, x.Verdict.cause())
+	x.After = *after
+	v.journal(e.Time, by(&x.Verdict), before, after, x.Verdict.cause())
 	x.Findings, x.Entries = v.owed.findings, v.owed.entries
 	return x, v.owed.err
 }

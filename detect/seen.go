@@ -17,29 +17,63 @@ type seen struct {
 	key   [16]byte
 	kept  uint64
 	ring  []uint64 // identity number n is at n % kept; grows up to that
-	index map[uint64]struct{}
-	count uint64 // identities added since the beginning
+	index hashes   // what is in the ring
+	count uint64   // identities added since the beginning
 	fresh []uint64
+	text  []byte // room for what is hashed
+
+	ahead   []hashed
+	next    int    // in ahead
+	touched uint64 // so that reading is not left out
+}
+
+type hashed struct {
+	event *event.Event
+	hash  uint64
 }
 
 func newSeen(key [16]byte, kept int) *seen {
-	return &seen{key: key, kept: uint64(kept), index: map[uint64]struct{}{}}
+	return &seen{key: key, kept: uint64(kept), index: newHashes()}
 }
 
-// hash is the keyed hash of an event's identity.
+// hash is the keyed hash of an event's identity; it is never 0.
 func (s *seen) hash(e *event.Event) uint64 {
-	b := make([]byte, 0, 256)
-	b = append(b, s.key[:]...)
+	b := append(s.text[:0], s.key[:]...)
 	b = append(b, e.Source...)
 	b = append(b, 0)
 	b = append(b, e.ID...)
 	sum := sha256.Sum256(b)
-	return binary.BigEndian.Uint64(sum[:])
+	s.text = b
+	return max(1, binary.BigEndian.Uint64(sum[:]))
+}
+
+// lookAhead brings near what add will want for events that come in this order: see window.Memory.Warm. It keeps their hashes.
+func (s *seen) lookAhead(events []*event.Event) {
+	s.ahead = s.ahead[:0]
+	for i, e := range events {
+		h := s.hash(e)
+		s.ahead = append(s.ahead, hashed{e, h})
+		s.touched += s.index.words[s.index.home(h)]
+		if len(s.ring) == int(s.kept) { // what will leave
+			s.touched += s.index.words[s.index.home(s.ring[(s.count+uint64(i))%s.kept])]
+		}
+	}
+	s.next = 0
+}
+
+// of is the hash of an event, at hand when it was looked ahead to.
+func (s *seen) of(e *event.Event) uint64 {
+	for ; s.next < len(s.ahead); s.next++ { // the ones between were not to be taken
+		if a := s.ahead[s.next]; a.event == e {
+			return a.hash
+		}
+	}
+	return s.hash(e)
 }
 
 // add remembers h and reports whether it was known.
 func (s *seen) add(h uint64) (repeat bool) {
-	if _, ok := s.index[h]; ok {
+	if s.index.has(h) {
 		return true
 	}
 	s.put(h)
@@ -52,10 +86,10 @@ func (s *seen) put(h uint64) {
 	if at == len(s.ring) {
 		s.ring = append(s.ring, h)
 	} else {
-		delete(s.index, s.ring[at])
+		s.index.remove(s.ring[at])
 		s.ring[at] = h
 	}
-	s.index[h] = struct{}{}
+	s.index.add(h)
 	s.count++
 }
 
@@ -132,6 +166,7 @@ func (l *seenLoad) into(s *seen) {
 	if start > 0 {
 		s.ring = s.ring[:l.kept:l.kept]
 	}
+	s.index.room(len(l.hashes))
 	for n := start; n < l.count; n++ {
 		h := l.hashes[n%l.kept]
 		if at := int(n % l.kept); at < len(s.ring) {
@@ -139,7 +174,9 @@ func (l *seenLoad) into(s *seen) {
 		} else {
 			s.ring = append(s.ring, h)
 		}
-		s.index[h] = struct{}{}
+		if h != 0 && !s.index.has(h) {
+			s.index.add(h)
+		}
 		s.count++
 	}
 }

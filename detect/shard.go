@@ -21,7 +21,6 @@ type ShardConfig struct {
 	Store      store.Engine
 	Owner      string // who claims, for people
 	Pace       *Pace
-	Decode     func(Record) (*event.Event, *event.Error)
 	DeadLetter func(rec Record, code, problem string) Message
 	Publish    func(context.Context, []outbox.Row) error // sends rows of the outbox; any error but store.ErrFenced is tried again
 	Answer     func(Decision)                            // called after the commit for every event; fast
@@ -45,6 +44,12 @@ type Shard struct {
 	taken      taken // what the shard's log will say of the running batch
 	relay      *outbox.Relay
 	rowKeys    [][]byte // of the rows in the running commit
+
+	// room that is used again: of decoding a batch, and of its delta
+	decoder event.Decoder
+	items   []item
+	events  []*event.Event
+	delta   []byte
 
 	// from others to Run
 	feed  chan delivery

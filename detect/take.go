@@ -23,6 +23,7 @@ type taken struct {
 	Rules   string    `json:"rules,omitempty"`   // another rule set from here on
 	At      time.Time `json:"at,omitzero"`       // the shard's clock, by which old lines are swept
 
+	paced   int64              // the second up to which the pace lets this batch go
 	bytes   int                // of what the batch will write, roughly
 	weighed weighed            // what of it is in bytes
 	last    map[string]*Record // of each topic, whose fingerprint the position gets
@@ -40,42 +41,67 @@ const maxBatchBytes = store.MaxBatch / 2
 
 // take evaluates records and commits, in as many batches as their size and the other shards' pace ask for.
 func (s *Shard) take(ctx context.Context, records []Record) error {
-	items, err := s.decode(records)
-	if err != nil {
-		return err
-	}
-	for len(items) > 0 {
-		if err := s.config.Pace.enter(ctx, s.n, items[0].record.Time, s.evaluator.memory.Closed()); err != nil {
+	for len(records) > 0 {
+		if err := s.config.Pace.enter(ctx, s.n, records[0].Time, s.evaluator.memory.Closed()); err != nil {
 			return err
 		}
-		n := 0
 		s.begin()
-		for n < len(items) && s.taken.bytes < maxBatchBytes && s.config.Pace.may(s.n, items[n].record.Time) {
-			if err := s.takeOne(&items[n]); err != nil {
-				return err
-			}
-			s.weigh()
-			n++
+		n, err := s.takeBatch(records)
+		if err != nil {
+			return err
 		}
-		newest := items[n-1].record.Time
+		newest := records[n-1].Time
 		for topic, r := range s.taken.last {
 			s.position(topic).Fingerprint = r.Fingerprint()
 		}
-		err := s.commit(ctx)
+		err = s.commit(ctx)
 		s.config.Pace.leave(s.n)
 		if err != nil {
 			return err
 		}
 		s.say(func(st *Status) { st.Delay = s.config.Now().Sub(newest) })
-		items = items[n:]
+		records = records[n:]
 	}
 	return nil
+}
+
+// takeBatch takes in what fits into one commit, at least one record, and says how many those are.
+func (s *Shard) takeBatch(records []Record) (n int, err error) {
+	for n < len(records) {
+		items, err := s.lookAhead(records[n:min(n+aheadRecords, len(records))])
+		if err != nil {
+			return n, err
+		}
+		for i := range items {
+			if n > 0 && (s.taken.bytes >= maxBatchBytes || !s.may(items[i].record.Time)) {
+				return n, nil
+			}
+			if err := s.takeOne(&items[i]); err != nil {
+				return n, err
+			}
+			s.weigh()
+			n++
+		}
+	}
+	return n, nil
+}
+
+// may asks the pace, once for each second.
+func (s *Shard) may(t time.Time) bool {
+	second := t.Unix()
+	if second > s.taken.paced {
+		if !s.config.Pace.may(s.n, t) {
+			return false
+		}
+		s.taken.paced = second
+	}
+	return true
 }
 
 // item is a record with what came of decoding it.
 type item struct {
 	record *Record
-	event  *event.Event
+	event  event.Event // its texts lie in the record
 	poison *event.Error
 	answer bool // an API call waits for the decision
 }
@@ -83,32 +109,33 @@ type item struct {
 // DecideHeader marks an event that POST /v1/decide wrote: its decision is kept, so that a repeat of the call gets the same answer.
 const DecideHeader = "doorward-decide"
 
-// decode decodes a batch and reads the accounts it is about in one request.
-func (s *Shard) decode(records []Record) ([]item, error) {
-	items := make([]item, len(records))
-	var ids []auth.AccountID
-	var events []*event.Event
+// aheadRecords is how many records are decoded, and what they will need brought near, before the first of them is evaluated: enough that
+// the processor waits for many of them at once, few enough that the first is still near when the last has come (reference: performance 3).
+const aheadRecords = 256
+
+// lookAhead decodes records and gets ready what they need: their windows, their identities, and in one request their accounts.
+func (s *Shard) lookAhead(records []Record) ([]item, error) {
+	if s.items == nil {
+		s.items = make([]item, aheadRecords)
+	}
+	items, events, v := s.items[:len(records)], s.events[:0], s.evaluator
 	for i := range records {
-		r := &records[i]
-		items[i].record = r
-		items[i].event, items[i].poison = s.config.Decode(*r)
-		if items[i].poison == nil {
-			ids, events = append(ids, items[i].event.Account), append(events, items[i].event)
+		r, it := &records[i], &items[i]
+		it.record, it.answer = r, false
+		if it.poison = s.decoder.Record(&it.event, r.Key, r.Value, event.Headers(r.Headers), r.Time); it.poison == nil {
+			events = append(events, &it.event)
 		}
 		for _, h := range r.Headers {
-			items[i].answer = items[i].answer || h.Key == DecideHeader
+			it.answer = it.answer || h.Key == DecideHeader
 		}
 	}
-	s.evaluator.memory.Warm(events)
-	if err := s.evaluator.accounts.fetch(ids); err != nil {
-		return nil, err
-	}
-	return items, nil
+	s.events = events
+	return items, v.lookAhead(events)
 }
 
 // begin starts a batch: the windows across accounts read the other shards as of what they have closed by now.
 func (s *Shard) begin() {
-	s.taken = taken{First: s.evaluator.sequence + 1, AsOf: s.config.Pace.asOf(s.n), last: map[string]*Record{}}
+	s.taken = taken{First: s.evaluator.sequence + 1, AsOf: s.config.Pace.asOf(s.n), last: map[string]*Record{}, paced: noSlice}
 	s.taken.weighed.evicted = s.evaluator.memory.Evicted()
 	s.evaluator.memory.Read(s.taken.AsOf)
 }
@@ -117,11 +144,11 @@ func (s *Shard) begin() {
 func (s *Shard) takeOne(it *item) error {
 	s.moved(it.record)
 	if it.poison == nil {
-		home, foreign, err := s.evaluator.accounts.foreign(it.event.Account)
+		home, err := s.evaluator.homeOf(&it.event)
 		if err != nil {
 			return err
 		}
-		if foreign {
+		if home != s.n {
 			it.poison = &event.Error{Code: event.WrongHome, Field: "subject", Problem: fmt.Sprintf(
 				"the account's events have come on partition %d and this one on partition %d; all producers have to use the same partitioner, and topics the same number of partitions", home, s.n)}
 		}
@@ -129,19 +156,19 @@ func (s *Shard) takeOne(it *item) error {
 	if it.poison != nil {
 		return s.bury(it)
 	}
-	h, err := s.evaluator.Handle(it.event)
+	h, err := s.evaluator.Handle(&it.event)
 	if err != nil {
 		return err
 	}
 	if it.answer {
-		d := h.decision(it.event)
+		d := h.decision(&it.event)
 		if !h.Repeat {
 			s.evaluator.owed.decisions = append(s.evaluator.owed.decisions, storedDecision{it.event.Time, d})
 		}
 		s.evaluator.owed.answers = append(s.evaluator.owed.answers, d)
 		s.taken.bytes += 4096
 	}
-	s.taken.bytes += s.checkpoint.recordBytes + 4096*len(h.Findings)
+	s.taken.bytes += eventBytes + 4096*len(h.Findings)
 	return nil
 }
 
@@ -188,7 +215,7 @@ func (s *Shard) applyInbox(ctx context.Context) error {
 				return err
 			}
 			s.weigh()
-			s.taken.bytes += s.checkpoint.recordBytes
+			s.taken.bytes += s.checkpoint.recordBytes // what it makes of the account's windows is written whole
 			s.taken.Acts = append(s.taken.Acts, l.Position)
 			s.progress.Inbox = l.Position
 		}
@@ -197,6 +224,9 @@ func (s *Shard) applyInbox(ctx context.Context) error {
 		}
 	}
 }
+
+// eventBytes is more than an event adds to a delta and to the repeats (rules/window, durable.go); what leaves because of it is weighed apart.
+const eventBytes = 2048
 
 // maxActs is how many acts are applied in one commit at most.
 const maxActs = 256

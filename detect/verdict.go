@@ -79,7 +79,7 @@ func (v *Verdict) ids() []string {
 }
 
 // by is who the journal names for a verdict.
-func by(v Verdict) string {
+func by(v *Verdict) string {
 	if len(v.Findings) == 0 {
 		return "platform"
 	}

@@ -23,7 +23,7 @@ func (s *Shard) weigh() {
 		n += len(o.put[w.put].Key) + len(o.put[w.put].Value)
 	}
 	for ; w.changed < len(v.accounts.change); w.changed++ {
-		n += accountWeight(v.accounts.young[v.accounts.change[w.changed]])
+		n += accountWeight(v.accounts.change[w.changed].record)
 	}
 	for ; w.cases < len(o.caseOrder); w.cases++ {
 		c := &o.cases[o.caseOrder[w.cases]].after

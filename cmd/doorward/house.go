@@ -194,7 +194,7 @@ func (s *house) makeShards() {
 		s.shards = append(s.shards, detect.NewShard(detect.ShardConfig{
 			Evaluator: detect.EvaluatorConfig{Shard: i, Rules: s.rules, Place: s.place, Board: board, HashKey: hashKey,
 				Probation: time.Duration(s.cfg.Probation), Reports: s.shape.Topics[0]},
-			Store: s.db, Owner: owner(), Pace: s.pace, Decode: decodeRecord,
+			Store: s.db, Owner: owner(), Pace: s.pace,
 			DeadLetter: func(r detect.Record, code, problem string) detect.Message {
 				return kafka.DeadLetter(r, code, problem, detect.MaxDeadValue)
 			},

@@ -121,9 +121,6 @@ func (w *world) startShard(quiet *slog.Logger) {
 	w.shard = detect.NewShard(detect.ShardConfig{
 		Evaluator: detect.EvaluatorConfig{Rules: w.set, Board: window.NewBoard(1), HashKey: [16]byte{1}, Budget: 10_000},
 		Store:     w.db, Owner: "test", Pace: pace, Log: quiet, Now: w.clock,
-		Decode: func(r detect.Record) (*event.Event, *event.Error) {
-			return event.DecodeRecord(r.Key, r.Value, r.Headers, r.Time)
-		},
 		DeadLetter: func(r detect.Record, _, _ string) detect.Message {
 			return detect.Message{Topic: detect.TopicDead, Partition: -1}
 		},
