@@ -85,7 +85,7 @@ func (v *Evaluator) settle(before, after *auth.Account) {
 		}
 	}
 	v.accounts.put(after)
-	v.memory.ClearPlain(string(after.ID))
+	v.memory.ClearPlain(after.ID)
 }
 
 // journal writes down a change of state and owes the world the new one. Nothing happens when the version is the same.
