@@ -28,7 +28,7 @@ func TestUnwritableDeadLetters(t *testing.T) {
 	refused.Store([]string{})
 	var dead, findings, refusals atomic.Int32
 	s := detect.NewShard(detect.ShardConfig{
-		Evaluator: detect.EvaluatorConfig{Rules: builtinSet(t), Board: window.NewBoard(1)}, Store: db, Owner: "test", Pace: detect.NewPace(1), Decode: decode,
+		Evaluator: detect.EvaluatorConfig{Rules: builtinSet(t), Board: window.NewBoard(1)}, Store: db, Owner: "test", Pace: detect.NewPace(1),
 		DeadLetter: func(r detect.Record, _, _ string) detect.Message {
 			return detect.Message{Topic: detect.TopicDead, Partition: -1, Key: r.Key, Value: r.Value}
 		},
