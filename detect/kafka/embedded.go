@@ -18,9 +18,19 @@ type Broker struct {
 	close   sync.Once
 }
 
+// embeddedBytes is how much of a partition Embedded keeps, and how much of it a file holds at most.
+const (
+	embeddedBytes   = 64 << 20
+	embeddedSegment = 16 << 20
+)
+
 // Embedded starts a broker that keeps its topics in dir. addr is a loopback host:port; when the port is taken, a free one is used. Topics
 // are made by EnsureTopics only. A partition keeps its newest 64 MiB.
-func Embedded(dir, addr string) (*Broker, error) {
+func Embedded(dir, addr string) (*Broker, error) { return EmbeddedKeeping(dir, addr, embeddedBytes) }
+
+// EmbeddedKeeping is Embedded with partitions that keep their newest bytes, 64 MiB at the least. They are on disk: memory holds about 100
+// bytes a batch.
+func EmbeddedKeeping(dir, addr string, bytes int64) (*Broker, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, fmt.Errorf("embedded broker: %q is not host:port", addr)
@@ -36,8 +46,8 @@ func Embedded(dir, addr string) (*Broker, error) {
 		kfake.NumBrokers(1), kfake.Ports(int(n)), kfake.ListenFn(listenOrElse), kfake.ClusterID("doorward-embedded"),
 		kfake.DataDir(dir),
 		kfake.BrokerConfigs(map[string]string{
-			"log.retention.bytes":    strconv.Itoa(64 << 20),
-			"log.segment.bytes":      strconv.Itoa(16 << 20),
+			"log.retention.bytes":    strconv.FormatInt(max(bytes, embeddedBytes), 10),
+			"log.segment.bytes":      strconv.Itoa(embeddedSegment),
 			"log.cleaner.backoff.ms": "60000",
 		}),
 	)
