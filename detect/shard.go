@@ -54,6 +54,7 @@ type Shard struct {
 	// from others to Run
 	feed  chan delivery
 	ask   chan chan<- resume
+	sizes chan chan<- Sizes
 	wakes chan struct{}
 	quiet atomic.Bool // the source had nothing more when it was last asked
 
@@ -101,7 +102,7 @@ var errReloaded = errors.New("the shard has loaded again")
 
 // NewShard makes a shard; nothing happens before Run.
 func NewShard(c ShardConfig) *Shard {
-	s := &Shard{config: c, n: c.Evaluator.Shard, feed: make(chan delivery), ask: make(chan chan<- resume), wakes: make(chan struct{}, 1)}
+	s := &Shard{config: c, n: c.Evaluator.Shard, feed: make(chan delivery), ask: make(chan chan<- resume), sizes: make(chan chan<- Sizes), wakes: make(chan struct{}, 1)}
 	c.Evaluator.Accounts, c.Evaluator.Cases, c.Evaluator.Found = s.readAccounts, s.readCase, s.readFound
 	if c.Checkpoint == 0 {
 		s.config.Checkpoint = checkpointAfter
@@ -193,6 +194,8 @@ func (s *Shard) serve(ctx context.Context) error {
 			return nil
 		case to := <-s.ask:
 			to <- resume{slices.Clone(s.progress.Positions), s.progress.Generation}
+		case to := <-s.sizes:
+			to <- s.measure()
 		case <-s.wakes:
 			err = s.applyInbox(ctx)
 		case d := <-feed:

@@ -1,305 +1,332 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
-	"sort"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"doorward/auth"
 	"doorward/detect"
 	"doorward/detect/kafka"
 )
 
 // benchFlags are what a measurement is made with.
 type benchFlags struct {
-	accounts, rules int
-	events          int64
-	length          time.Duration
-	rate            int
-	dir, profile    string
-}
-
-// measured is what `bench` prints (its issue). A figure that was not measured is absent.
-type measured struct {
-	Machine          string  `json:"machine"`
-	Events           int64   `json:"events"`
-	Accounts         int     `json:"accounts"`
-	Rules            int     `json:"rules"`
-	CPUPerEvent      float64 `json:"cpu_us_per_event"` // user + system time of the engine's process
-	EventsPerSecond  float64 `json:"events_per_s"`
-	Rate             int     `json:"rate"`
-	P50              float64 `json:"p50_ms"` // from the producer's clock before it sends to the state's record being read
-	P99              float64 `json:"p99_ms"`
-	P999             float64 `json:"p999_ms"`
-	States           int     `json:"states"` // how many latencies those are taken from
-	AllocsPerEvent   float64 `json:"allocs_per_event"`
-	ResidentMB       float64 `json:"resident_mb"`
-	DiskMB           float64 `json:"disk_mb"`
-	RestartFirstMs   float64 `json:"restart_first_verdict_ms"` // from the start of a process after kill -9
-	RestartFullMs    float64 `json:"restart_full_ms"`
-	CommitsPerSecond float64 `json:"commits_per_s"`
+	accounts, rules        int
+	events, baselineEvents int64
+	length, soak           time.Duration
+	rate                   int
+	brokers                string
+	baseline, history      bool
+	dir, profile           string
 }
 
 func benchCommand(t *terminal) *cobra.Command {
 	var f benchFlags
 	c := &cobra.Command{
-		Use: "bench", Short: "Measure this machine: throughput, CPU per event, latency, memory, restart",
+		Use: "bench", Short: "Measure this machine: throughput, CPU per event, latency, memory, disk, restart",
 		Long: `Fills a topic with a realistic mix (Zipf accounts, one event in a hundred part of an attack), lets the real engine read it into a real
 store, synced, and measures; then with a producer at --rate, from produce to the state being readable; then kills the engine and measures
-its restart. Broker and producer are one process, the engine another: their CPU is kept apart. Everything is on this machine, in a
-temporary directory, over loopback.`,
-		Example: "  doorward bench --accounts 100000 --events 2000000\n  doorward bench --rate 20000 --for 60s -o json", Args: cobra.NoArgs,
+its restart. Broker, producer, engine and baseline are processes of their own, so that each one's CPU (user + system) is known; what is
+printed is the engine's, from its start to the last event, the first pass over unknown accounts included.
+
+The broker is the embedded one, in a temporary directory, over loopback. With --brokers it is yours: topics named doorward-bench-... are
+made there for this run and deleted afterwards, and no other topic is touched; user, password and TLS are read from the environment and
+--config as ` + "`serve`" + ` does. --baseline also runs the obvious stack (kafka-go Reader, encoding/json, mmdb, expr, Badger get and set for each event)
+over the same topic. --soak runs at --rate for so long instead of a restart, and tells memory, goroutines, files and disk of the first and
+the last third. History (what people look at later) is not written unless --history says so.`,
+		Example: `  doorward bench                                                      1 M accounts, 24 M events: about five minutes
+  doorward bench --accounts 100000 --events 2000000 --for 20s -o json
+  doorward bench --baseline
+  doorward bench --soak 30m --rate 20000
+  doorward bench --brokers broker-1:9092 --rate 5000`,
+		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if f.accounts < 1 || f.rules < 1 || f.rules > 20_000 || f.events < 1 || f.rate < 1 {
-				return fail(exitUsage, "--accounts, --events and --rate are at least 1, --rules is 1 to 20000")
+			if f.accounts < 1 || f.rules < 1 || f.rules > 20_000 || f.events < 1 || f.rate < 1 || f.baselineEvents < 1 {
+				return fail(exitUsage, "--accounts, --events, --baseline-events and --rate are at least 1, --rules is 1 to 20000")
 			}
-			m, err := bench(c.Context(), t, f)
-			if err != nil {
+			b := &bench{benchFlags: f, t: t, m: newMeasured(f)}
+			if err := b.run(c.Context()); err != nil {
 				return err
 			}
-			return t.print(m, func(w io.Writer) { printMeasured(w, m) })
+			return t.print(b.m, b.m.print)
 		},
 	}
 	fl := c.Flags()
-	fl.IntVar(&f.accounts, "accounts", 100_000, "how many accounts the events are of")
+	fl.IntVar(&f.accounts, "accounts", 1_000_000, "how many accounts the events are of")
 	fl.IntVar(&f.rules, "rules", 40, "how many rules: the built-in ones, then copies of them with other thresholds")
-	fl.Int64Var(&f.events, "events", 1_000_000, "events that fill the topic before the engine reads")
-	fl.DurationVar(&f.length, "for", 20*time.Second, "how long the producer sends at --rate")
+	fl.Int64Var(&f.events, "events", 24_000_000, "distinct events that fill the topic before the engine reads")
+	fl.DurationVar(&f.length, "for", 30*time.Second, "how long the producer sends at --rate; 0: latency and restart are not measured")
 	fl.IntVar(&f.rate, "rate", 20_000, "events a second while latency is measured")
-	fl.StringVar(&f.profile, "profile", "", "file for a CPU profile of the engine's first 20 s (go tool pprof)")
+	fl.StringVar(&f.brokers, "brokers", "", "HOST:PORT, several with commas (default: an embedded broker)")
+	fl.BoolVar(&f.baseline, "baseline", false, "run the obvious stack over the same events too, and tell the ratio")
+	fl.Int64Var(&f.baselineEvents, "baseline-events", 300_000, "how many of the events the obvious stack reads")
+	fl.BoolVar(&f.history, "history", false, "write history as `serve` does")
+	fl.DurationVar(&f.soak, "soak", 0, "run at --rate for so long and watch memory, files and disk")
+	fl.StringVar(&f.profile, "profile", "", "file for the CPU profile of the engine while it reads the backlog (go tool pprof)")
 	fl.StringVar(&f.dir, "dir", "", "where to put broker and store (default: a temporary directory)")
-	c.AddCommand(benchFeedCommand(t), benchEngineCommand(t))
+	c.AddCommand(benchBrokerCommand(t), benchFeedCommand(t), benchEngineCommand(t))
 	return c
 }
 
-// bench runs the three parts.
-func bench(ctx context.Context, t *terminal, f benchFlags) (*measured, error) {
-	dir := f.dir
-	if dir == "" {
-		var err error
-		if dir, err = os.MkdirTemp("", "doorward-bench-"); err != nil {
-			return nil, err
-		}
-		defer os.RemoveAll(dir)
-	}
-	m := &measured{Machine: machine(), Events: f.events, Accounts: f.accounts, Rules: f.rules, Rate: f.rate}
-	feed, err := startChild(ctx, t, "feed", "--dir", filepath.Join(dir, "broker"), "--accounts", fmt.Sprint(f.accounts), "--events", fmt.Sprint(f.events))
-	if err != nil {
-		return nil, err
-	}
-	defer feed.end()
-	t.say("filling the topic with %d events", f.events)
-	var fed feedLine
-	if err := feed.read(&fed); err != nil {
-		return nil, err
-	}
-	store := filepath.Join(dir, "store")
-	if err := benchStore(ctx, store); err != nil {
-		return nil, err
-	}
-	engine, err := startChild(ctx, t, "engine", "--store", store, "--brokers", fed.Broker, "--count", fmt.Sprint(f.rules), "--profile", f.profile)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { engine.end() }()
-	if err := m.drain(engine, f.events); err != nil {
-		return nil, err
-	}
-	t.say("%.0f events/s, %.2f us CPU an event; now %d events/s for %v", m.EventsPerSecond, m.CPUPerEvent, f.rate, f.length)
-	if err := m.latency(ctx, t, f, feed, fed.Broker); err != nil {
-		return nil, err
-	}
-	t.say("p50 %.1f ms, p99 %.1f ms; now kill -9 and restart", m.P50, m.P99)
-	engine.kill()
-	began := time.Now()
-	if engine, err = startChild(ctx, t, "engine", "--store", store, "--brokers", fed.Broker, "--count", fmt.Sprint(f.rules)); err != nil {
-		return nil, err
-	}
-	return m, m.restart(engine, began)
+// bench is one run.
+type bench struct {
+	benchFlags
+	t      *terminal
+	m      *measured
+	prefix string // of its topics
+	broker *child // nil: not ours
+	feed   *child
+	engine *benchEngine
+	store  string
+	client *kafka.Client
 }
 
-// drain reads the engine's reports until it has taken everything in.
-func (m *measured) drain(engine *child, events int64) error {
-	var first, last engineLine
-	for {
-		var l engineLine
-		if err := engine.read(&l); err != nil {
+// run carries the parts out, one after the other.
+func (b *bench) run(ctx context.Context) (err error) {
+	if b.dir == "" {
+		if b.dir, err = os.MkdirTemp("", "doorward-bench-"); err != nil {
 			return err
 		}
-		if l.Events > 0 && first.Events == 0 {
-			first = l
+		defer os.RemoveAll(b.dir)
+	}
+	b.store = filepath.Join(b.dir, "store")
+	if err := b.open(ctx); err != nil {
+		return errors.Join(err, b.close(ctx))
+	}
+	defer func() { err = errors.Join(err, b.close(ctx)) }()
+	if err := b.fill(); err != nil {
+		return err
+	}
+	if b.engine, err = b.startEngine(ctx, "--profile", "--profile-to", b.profile); err != nil {
+		return err
+	}
+	if err := b.drain(); err != nil {
+		return err
+	}
+	if b.soak > 0 {
+		if err := b.watch(ctx); err != nil {
+			return err
 		}
-		if last = l; l.Events >= events {
-			break
+	} else if b.length > 0 {
+		if err := b.latency(ctx); err != nil {
+			return err
+		}
+		if err := b.restart(ctx); err != nil {
+			return err
 		}
 	}
-	n := float64(last.Events - first.Events)
-	if n <= 0 {
-		return errors.New("the topic was read faster than it could be measured: give more --events")
-	}
-	m.CPUPerEvent = float64(last.CPU-first.CPU) / n
-	m.EventsPerSecond = n / (float64(last.At-first.At) / 1e6)
-	m.AllocsPerEvent = float64(last.Mallocs-first.Mallocs) / n
-	m.CommitsPerSecond = float64(last.Commits-first.Commits) / (float64(last.At-first.At) / 1e6)
-	m.ResidentMB, m.DiskMB = float64(last.Resident)/1e6, float64(last.Disk)/1e6
+	b.engine.end()
+	b.engine = nil
 	return nil
 }
 
-// latency lets the producer send at the rate and reads the states that come of it. An event's time is the producer's clock when it made it,
-// and a state's `since` is the time of the event that caused it.
-func (m *measured) latency(ctx context.Context, t *terminal, f benchFlags, feed *child, broker string) error {
-	client, err := kafka.Connect(ctx, kafka.Config{Brokers: []string{broker}, ClientID: "doorward-bench"})
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	from, err := client.LastOffsets(ctx, detect.TopicState)
-	if err != nil {
-		return err
-	}
-	reading, stop := context.WithCancel(ctx)
-	defer stop()
-	delays := make(chan float64, 1<<16)
-	for p, at := range from {
-		go client.Tail(reading, detect.TopicState, p, at, func(records []detect.Record) error { // ends with reading
-			now := time.Now()
-			for _, r := range records {
-				var rec auth.Record
-				if json.Unmarshal(r.Value, &rec) == nil && rec.Since != nil && rec.Version == 1 {
-					delays <- float64(now.Sub(*rec.Since)) / 1e6
-				}
-			}
-			return nil
-		})
-	}
-	if err := feed.write(feedOrder{Rate: f.rate, For: f.length}); err != nil {
-		return err
-	}
-	var done feedLine
-	if err := feed.read(&done); err != nil {
-		return err
-	}
-	var all []float64
-	for idle := time.NewTimer(2 * time.Second); ; idle.Reset(2 * time.Second) {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case d := <-delays:
-			all = append(all, d)
-			continue
-		case <-idle.C:
-		}
-		break
-	}
-	if len(all) == 0 {
-		return errors.New("no account changed its state: --for is too short for --rate")
-	}
-	sort.Float64s(all)
-	at := func(q float64) float64 { return all[min(int(q*float64(len(all))), len(all)-1)] }
-	m.P50, m.P99, m.P999, m.States = at(.5), at(.99), at(.999), len(all)
-	return nil
-}
-
-// restart reads how long a new process took.
-func (m *measured) restart(engine *child, began time.Time) error {
-	for {
-		var l engineLine
-		if err := engine.read(&l); err != nil {
+// open starts broker and producer and makes topics and store.
+func (b *bench) open(ctx context.Context) (err error) {
+	var unique [4]byte
+	rand.Read(unique[:]) // it never fails
+	b.prefix = "doorward-bench-" + hex.EncodeToString(unique[:]) + "."
+	if b.brokers == "" {
+		// 250 bytes an event is twice what they take, compressed; while it lives the producer sends batches too small to be.
+		keep := b.events*250/benchPartitions + 256<<20
+		if b.broker, err = startChild(ctx, b.t, "broker", "--dir", filepath.Join(b.dir, "broker"), "--keep", fmt.Sprint(keep)); err != nil {
 			return err
 		}
-		since := float64(time.Since(began).Microseconds()) / 1000
-		if l.Loaded > 0 && m.RestartFirstMs == 0 {
-			m.RestartFirstMs = since
+		var l brokerLine
+		if err := b.broker.read(&l); err != nil {
+			return err
 		}
-		if l.Loaded == l.Shards && l.Shards > 0 {
-			m.RestartFullMs = since
-			return nil
-		}
+		b.brokers = l.Broker
 	}
-}
-
-func machine() string {
-	cpu := "unknown processor"
-	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		for line := range strings.Lines(string(b)) {
-			if name, ok := strings.CutPrefix(line, "model name"); ok {
-				cpu = strings.TrimSpace(strings.TrimLeft(name, "\t :"))
-				break
-			}
-		}
+	cfg := defaults()
+	cfg.Store = b.store
+	if _, err := initialise(ctx, cfg, slog.New(slog.DiscardHandler)); err != nil { // its secrets are nobody's business
+		return err
 	}
-	return fmt.Sprintf("%s, %d CPUs, %s/%s, %s", cpu, runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())
-}
-
-func printMeasured(w io.Writer, m *measured) {
-	table(w, []string{"machine", m.Machine},
-		[]string{"load", fmt.Sprintf("%d events, %d accounts, %d rules, synced store, broker on the same machine", m.Events, m.Accounts, m.Rules)},
-		[]string{"throughput", fmt.Sprintf("%.0f events/s, %.2f us CPU an event, %.2f allocations an event, %.0f commits/s", m.EventsPerSecond, m.CPUPerEvent, m.AllocsPerEvent, m.CommitsPerSecond)},
-		[]string{"latency", fmt.Sprintf("p50 %.1f ms, p99 %.1f ms, p99.9 %.1f ms at %d events/s, of %d states", m.P50, m.P99, m.P999, m.Rate, m.States)},
-		[]string{"memory", fmt.Sprintf("%.0f MB resident", m.ResidentMB)}, []string{"disk", fmt.Sprintf("%.0f MB", m.DiskMB)},
-		[]string{"restart", fmt.Sprintf("%.0f ms to the first shard, %.0f ms to all, after kill -9", m.RestartFirstMs, m.RestartFullMs)})
-}
-
-// child is another process of the same program: a hidden part of bench that talks in lines of JSON.
-type child struct {
-	command *exec.Cmd
-	in      io.WriteCloser
-	out     *bufio.Scanner
-}
-
-func startChild(ctx context.Context, t *terminal, part string, args ...string) (*child, error) {
-	program, err := os.Executable()
-	if err != nil {
-		return nil, err
+	if b.feed, err = startChild(ctx, b.t, "feed", "--brokers", b.brokers, "--prefix", b.prefix, "--accounts", fmt.Sprint(b.accounts)); err != nil {
+		return err
 	}
-	c := &child{command: exec.CommandContext(ctx, program, append([]string{"bench", part}, args...)...)}
-	c.command.Stderr = t.talk
-	if c.in, err = c.command.StdinPipe(); err != nil {
-		return nil, err
-	}
-	out, err := c.command.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	c.out = bufio.NewScanner(out)
-	return c, c.command.Start()
-}
-
-func (c *child) read(into any) error {
-	if !c.out.Scan() {
-		return errors.Join(fmt.Errorf("%s ended: %w", c.command.Args[2], io.ErrUnexpectedEOF), c.out.Err())
-	}
-	return json.Unmarshal(c.out.Bytes(), into)
-}
-
-func (c *child) write(v any) error {
-	b, err := json.Marshal(v)
+	reach, err := loadConfig(benchReach(b.brokers), os.LookupEnv)
 	if err != nil {
 		return err
 	}
-	_, err = c.in.Write(append(b, '\n'))
+	b.client, err = kafka.Connect(ctx, kafkaOf(reach, b.prefix))
+	if err != nil {
+		return &exit{exitConnect, err}
+	}
+	return b.client.Create(ctx, benchOutputs(b.prefix))
+}
+
+// benchReach is a command with nothing but brokers set.
+func benchReach(brokers string) *cobra.Command {
+	c := &cobra.Command{}
+	c.Flags().String("brokers", "", "")
+	c.Flags().Set("brokers", brokers) // it is declared a line above
+	return c
+}
+
+// close ends what runs and deletes the topics on a broker that is not ours.
+func (b *bench) close(ctx context.Context) (err error) {
+	if b.engine != nil {
+		b.engine.end()
+	}
+	if b.feed != nil {
+		b.feed.end()
+	}
+	if b.client != nil {
+		if b.broker == nil {
+			names := []string{b.prefix + detect.TopicEvents}
+			for _, t := range benchOutputs(b.prefix) {
+				names = append(names, t.Name)
+			}
+			deleting, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+			defer cancel()
+			if err = b.client.Delete(deleting, names); err != nil {
+				err = fmt.Errorf("the topics %s* stay on the broker: %w", b.prefix, err)
+			}
+		}
+		b.client.Close()
+	}
+	if b.broker != nil {
+		b.broker.kill() // what it has on disk is deleted or was the bench's own
+	}
 	return err
 }
 
-// end lets the process finish: its input ends. kill does not.
-func (c *child) end() {
-	c.in.Close()
-	c.command.Wait()
+// fill lets the producer write the backlog.
+func (b *bench) fill() error {
+	b.t.say("filling the topic with %d events of %d accounts", b.events, b.accounts)
+	began := time.Now()
+	var fed feedLine
+	if err := b.feed.ask(feedOrder{Fill: b.events}, &fed); err != nil {
+		return err
+	}
+	b.m.FillSeconds = time.Since(began).Seconds()
+	b.m.FeedCPU = figure(float64(fed.CPU) / float64(fed.Sent))
+	var l brokerLine
+	if err := b.askBroker(&l); err != nil {
+		return err
+	}
+	b.t.say("filled in %.0f s (%.2f us CPU an event); the broker takes %.0f MB of memory", b.m.FillSeconds, *b.m.FeedCPU, float64(l.Resident)/1e6)
+	return nil
 }
 
-func (c *child) kill() {
-	c.command.Process.Kill()
-	c.command.Wait()
+// askBroker asks the embedded broker what it has used; of another one nothing is known.
+func (b *bench) askBroker(l *brokerLine) error {
+	if b.broker == nil {
+		return nil
+	}
+	return b.broker.ask(struct{}{}, l)
+}
+
+// drain lets the engine read the backlog.
+func (b *bench) drain() error {
+	var before, after brokerLine
+	if err := b.askBroker(&before); err != nil {
+		return err
+	}
+	first, err := b.engine.until(func(l engineLine) bool { return l.Loaded == l.Shards && l.Shards > 0 })
+	if err != nil {
+		return err
+	}
+	cold := first
+	coldEvents := min(2*int64(b.accounts), b.events/2)
+	last, err := b.engine.until(func(l engineLine) bool {
+		if l.Events <= coldEvents {
+			cold = l
+		}
+		return l.Events >= b.events
+	})
+	if err != nil {
+		return err
+	}
+	if err := b.askBroker(&after); err != nil {
+		return err
+	}
+	stages, err := b.engine.ask(engineOrder{Stages: true})
+	if err != nil {
+		return err
+	}
+	size, err := b.engine.ask(engineOrder{Size: true, Apart: true})
+	if err != nil {
+		return err
+	}
+	b.m.drained(first, cold, last, stages.Stages)
+	b.m.sized(size)
+	if b.broker != nil {
+		b.m.BrokerCPU = figure(float64(after.CPU-before.CPU) / float64(b.events))
+		b.m.BrokerMB = figure(float64(after.Resident) / 1e6)
+	}
+	b.t.say("%s", b.m.throughput())
+	return nil
+}
+
+// benchEngine is the engine's process; its ticks come without being asked for.
+type benchEngine struct{ *child }
+
+func (b *bench) startEngine(ctx context.Context, args ...string) (*benchEngine, error) {
+	args = append([]string{"--store", b.store, "--brokers", b.brokers, "--prefix", b.prefix, "--count", fmt.Sprint(b.rules),
+		fmt.Sprintf("--write-history=%t", b.history)}, args...)
+	c, err := startChild(ctx, b.t, "engine", args...)
+	if err != nil {
+		return nil, err
+	}
+	return &benchEngine{c}, nil
+}
+
+// until reads ticks until one is enough.
+func (e *benchEngine) until(enough func(engineLine) bool) (engineLine, error) {
+	for {
+		var l engineLine
+		if err := e.read(&l); err != nil {
+			return l, err
+		}
+		if enough(l) {
+			return l, nil
+		}
+	}
+}
+
+// ask gives an order and reads on until the answer comes.
+func (e *benchEngine) ask(o engineOrder) (engineLine, error) {
+	if err := e.write(o); err != nil {
+		return engineLine{}, err
+	}
+	return e.until(func(l engineLine) bool { return (l.Stages != nil) == o.Stages && (l.Size != nil) == o.Size })
+}
+
+// idle reads the engine's ticks while something else is waited for: a pipe that nobody reads would stop it.
+func (e *benchEngine) idle(during func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- during() }()
+	for {
+		select {
+		case err := <-done:
+			return err
+		default:
+		}
+		var l engineLine
+		if err := e.read(&l); err != nil {
+			return errors.Join(err, <-done)
+		}
+	}
+}
+
+func printRows(w io.Writer, rows [][]string) {
+	kept := rows[:0]
+	for _, r := range rows {
+		if strings.TrimSpace(strings.Join(r[1:], "")) != "" {
+			kept = append(kept, r)
+		}
+	}
+	table(w, kept...)
 }

@@ -240,12 +240,21 @@ func (s *house) mailCode(ctx context.Context, id auth.AccountID, address, code s
 
 // publishRows sends rows of the outbox to the broker, notices as text.
 func (s *house) publishRows(ctx context.Context, rows []outbox.Row) error {
+	messages, err := s.messages(ctx, rows)
+	if err != nil {
+		return err
+	}
+	return s.client.Publish(ctx, messages)
+}
+
+// messages are rows of the outbox as they are published.
+func (s *house) messages(ctx context.Context, rows []outbox.Row) ([]detect.Message, error) {
 	messages := make([]detect.Message, len(rows))
 	for i, r := range rows {
 		if r.Topic == detect.TopicNotices {
 			var err error
 			if r, err = s.mail.notice(ctx, r); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		m := detect.Message{Topic: r.Topic, Partition: r.Partition, Key: r.Key, Value: r.Value}
@@ -254,5 +263,5 @@ func (s *house) publishRows(ctx context.Context, rows []outbox.Row) error {
 		}
 		messages[i] = m
 	}
-	return s.client.Publish(ctx, messages)
+	return messages, nil
 }
