@@ -145,7 +145,7 @@ func (c *chaos) start() *world {
 	for i := range c.n {
 		e := detect.EvaluatorConfig{Shard: i, Rules: c.set, Board: board, HashKey: [16]byte{1}, Budget: 10000}
 		e.KeepRepeats(45)
-		s := detect.NewShard(detect.ShardConfig{Evaluator: e, Store: c.engine, Owner: "test", Checkpoint: c.pages, Pace: pace, 
+		s := detect.NewShard(detect.ShardConfig{Evaluator: e, Store: c.engine, Owner: "test", Checkpoint: c.pages, Pace: pace,
 			DeadLetter: func(detect.Record, string, string) detect.Message {
 				c.t.Error("a record was not taken")
 				return detect.Message{}

@@ -25,8 +25,7 @@ func (s *Shard) commit(ctx context.Context) error {
 	s.taken.Last, s.taken.At = v.sequence, v.memory.Clock()
 	s.progress.Sequence, s.progress.Clock = v.sequence, v.memory.Clock()
 	b := &store.Batch{Shard: s.n, Epoch: s.epoch, Put: v.owed.put}
-	s.putDelta(b)
-	page := s.putPages(b)
+	stored := s.putPages(b, s.putDelta(b))
 	for _, put := range []func(*store.Batch) error{s.putProgress, s.putAccounts, s.putFindings, s.putCases, s.putRows, s.putOutcomes, s.putEntries} {
 		if err := put(b); err != nil {
 			return err
@@ -35,7 +34,9 @@ func (s *Shard) commit(ctx context.Context) error {
 	if _, err := s.config.Store.Commit(ctx, b); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
-	page()
+	if err := stored(); err != nil {
+		return err
+	}
 	s.owed.Add(int64(len(v.owed.rows)))
 	s.relay.Offer(s.rowKeys, v.owed.rows)
 	s.rowKeys = nil
@@ -64,23 +65,25 @@ func (s *Shard) committed() {
 	}
 }
 
-// putDelta writes what changed in the windows and in the identities, in pieces.
-func (s *Shard) putDelta(b *store.Batch) {
+// putDelta writes what changed in the windows and in the identities, in pieces, and says how many bytes that is.
+func (s *Shard) putDelta(b *store.Batch) (size int) {
 	n := uint32(0)
 	put := func(kind byte, content []byte) {
 		b.Put = append(b.Put, store.Pair{Key: pieceKey(store.KindDelta, s.n, s.progress.Sequence, n), Value: piece(kind, s.progress.Layout, content)})
 		n++
-		s.checkpoint.since += len(content)
+		size += len(content)
 	}
 	s.delta = s.evaluator.memory.Dirty(s.delta[:0])
 	for w := s.delta; len(w) > 0; {
-		size := min(len(w), pieceSize)
-		put(pieceWindows, w[:size])
-		w = w[size:]
+		cut := min(len(w), pieceSize)
+		put(pieceWindows, w[:cut])
+		w = w[cut:]
 	}
 	if len(s.evaluator.seen.fresh) > 0 {
 		put(pieceSeen, s.evaluator.seen.dirty(nil))
 	}
+	s.checkpoint.since += size
+	return size
 }
 
 func (s *Shard) putProgress(b *store.Batch) error {

@@ -53,7 +53,7 @@ func TestDeadLettersOutliveTheirBytes(t *testing.T) {
 	src := &reused{batches: [][]byte{[]byte("poison one"), []byte("other bytes, longer"), []byte("third")}, buffer: make([]byte, 64)}
 	got := make(chan []outbox.Row, 10)
 	s := detect.NewShard(detect.ShardConfig{
-		Evaluator: detect.EvaluatorConfig{Rules: builtinSet(t), Board: window.NewBoard(1)}, Store: db, Owner: "test", Pace: detect.NewPace(1), 
+		Evaluator: detect.EvaluatorConfig{Rules: builtinSet(t), Board: window.NewBoard(1)}, Store: db, Owner: "test", Pace: detect.NewPace(1),
 		DeadLetter: func(r detect.Record, _, _ string) detect.Message {
 			return detect.Message{Topic: detect.TopicDead, Partition: -1, Key: r.Key, Value: r.Value, Headers: r.Headers}
 		},

@@ -127,7 +127,7 @@ func startWith(t *testing.T, engine store.Engine, set *rules.Set, log *topicLog,
 	for i := range n {
 		s := detect.NewShard(detect.ShardConfig{
 			Evaluator: detect.EvaluatorConfig{Shard: i, Rules: w.set, Board: board, HashKey: [16]byte{1}, Budget: 10000},
-			Store:     engine, Owner: "test", Checkpoint: checkpoint, Pace: pace, 
+			Store:     engine, Owner: "test", Checkpoint: checkpoint, Pace: pace,
 			DeadLetter: func(r detect.Record, code, problem string) detect.Message {
 				return detect.Message{Topic: detect.TopicDead, Partition: -1, Key: r.Key, Value: r.Value}
 			},

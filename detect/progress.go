@@ -85,7 +85,9 @@ func (s *Shard) load(ctx context.Context) error {
 		}
 	}
 	s.progress.Generation = generation
-	s.findUseless()
+	if err := s.findUseless(); err != nil {
+		return err
+	}
 	if err := s.prepare(ctx); err != nil {
 		return err
 	}
@@ -153,6 +155,8 @@ func (r *restoring) piece(key, value []byte) bool {
 	}
 	if key[0] == store.KindDelta {
 		r.shard.checkpoint.since += len(value)
+	} else {
+		r.shard.checkpoint.last += len(value)
 	}
 	kind, layout, content := value[0], string(value[1:1+layoutIDSize]), value[1+layoutIDSize:]
 	if of := string(key[:len(key)-pieceNumberSize]); of != r.of || key[0] == store.KindCheckpoint || layout != r.layout {

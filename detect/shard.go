@@ -24,7 +24,7 @@ type ShardConfig struct {
 	DeadLetter func(rec Record, code, problem string) Message
 	Publish    func(context.Context, []outbox.Row) error // sends rows of the outbox; any error but store.ErrFenced is tried again
 	Answer     func(Decision)                            // called after the commit for every event; fast
-	Checkpoint int                                       // bytes of deltas after which the memory is written anew; 0: 64 MiB
+	Checkpoint int                                       // bytes of deltas after which the memory is written anew; 0: as checkpoint.go says
 	Log        *slog.Logger
 	Now        func() time.Time // for the age of acts' garbage and for latency; never for what decides
 }
@@ -104,9 +104,6 @@ var errReloaded = errors.New("the shard has loaded again")
 func NewShard(c ShardConfig) *Shard {
 	s := &Shard{config: c, n: c.Evaluator.Shard, feed: make(chan delivery), ask: make(chan chan<- resume), sizes: make(chan chan<- Sizes), wakes: make(chan struct{}, 1)}
 	c.Evaluator.Accounts, c.Evaluator.Cases, c.Evaluator.Found = s.readAccounts, s.readCase, s.readFound
-	if c.Checkpoint == 0 {
-		s.config.Checkpoint = checkpointAfter
-	}
 	s.evaluator = NewEvaluator(c.Evaluator)
 	s.status.Shard = s.n
 	return s

@@ -243,6 +243,7 @@ func (s *Shard) idle(ctx context.Context) error {
 		return nil
 	}
 	s.begin()
+	s.checkpoint.due = max(s.checkpoint.due, idlePages)
 	if behind {
 		s.evaluator.sequence++
 		s.taken.Advance = to.Unix()
