@@ -31,6 +31,7 @@ func (s *Shard) commit(ctx context.Context) error {
 			return err
 		}
 	}
+	s.relay.Committing()
 	if _, err := s.config.Store.Commit(ctx, b); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}

@@ -76,9 +76,13 @@ type Relay struct {
 	next   []byte    // where the first row that may wait is
 	proved time.Time // when the epoch was last seen to hold
 
+	sweeper sweeper // deletes what has been published
+
 	mu      sync.Mutex
-	offered []offer // rows committed since, in order; what is before next has been published
-	look    bool    // rows may wait that were not offered: the store is read
+	offered []offer   // rows committed since, in order; what is before next has been published
+	look    bool      // rows may wait that were not offered: the store is read
+	begun   time.Time // when the commit began whose rows are offered next
+	held    time.Time // the epoch held in a commit that began then
 }
 
 // offer is a row with its key, handed over in memory.
@@ -107,7 +111,15 @@ func NewRelay(cfg Config) (*Relay, error) {
 	if cfg.Idle <= 0 {
 		cfg.Idle = time.Second
 	}
-	return &Relay{cfg: cfg, wake: make(chan struct{}, 1), next: store.Key(store.KindOutbox, store.Shard(cfg.Shard)), look: true}, nil
+	return &Relay{cfg: cfg, wake: make(chan struct{}, 1), next: store.Key(store.KindOutbox, store.Shard(cfg.Shard)), look: true,
+		sweeper: sweeper{swept: make(chan swept, 1)}}, nil
+}
+
+// Committing says that the commit of what will be offered next begins now: once it has gone well, the shard was ours until then.
+func (r *Relay) Committing() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.begun = time.Now()
 }
 
 // Offer hands over the rows of a commit, once they are in the store, so that they need not be read back: reading goes over the marks that
@@ -118,6 +130,7 @@ func (r *Relay) Offer(keys [][]byte, rows []Row) {
 		return
 	}
 	r.mu.Lock()
+	r.held, r.begun = r.begun, time.Time{}
 	if len(r.offered)+len(rows) > maxOffered {
 		r.offered, r.look = nil, true
 	} else {
@@ -147,6 +160,7 @@ func (r *Relay) stir() {
 // Run publishes until ctx ends, whose error it returns, or until the shard has another owner: then the error wraps store.ErrFenced.
 // Everything else is retried.
 func (r *Relay) Run(ctx context.Context) error {
+	defer r.finish(ctx)
 	pause := r.cfg.Pause.Least
 	for {
 		n, err := r.step(ctx)
@@ -157,13 +171,13 @@ func (r *Relay) Run(ctx context.Context) error {
 			return fmt.Errorf("publishing the outbox of shard %d: %w", r.cfg.Shard, err)
 		case err != nil:
 			r.cfg.Log.Warn("publishing the outbox failed, trying again", "shard", r.cfg.Shard, "in", pause, "err", err)
-			if _, err := wait(ctx, pause, nil); err != nil {
+			if _, err := r.wait(ctx, pause, nil); err != nil {
 				return err
 			}
 			pause = min(2*pause, r.cfg.Pause.Most)
 		case n == 0:
 			pause = r.cfg.Pause.Least
-			stirred, err := wait(ctx, r.cfg.Idle, r.wake)
+			stirred, err := r.wait(ctx, r.cfg.Idle, r.wake)
 			if err != nil {
 				return err
 			}
@@ -179,21 +193,33 @@ func (r *Relay) Run(ctx context.Context) error {
 }
 
 // wait reports whether it was woken before the time was over.
-func wait(ctx context.Context, d time.Duration, wake <-chan struct{}) (woken bool, err error) {
+func (r *Relay) wait(ctx context.Context, d time.Duration, wake <-chan struct{}) (woken bool, err error) {
 	t := time.NewTimer(d)
 	defer t.Stop()
-	select {
-	case <-t.C:
-		return false, nil
-	case <-wake:
-		return true, nil
-	case <-ctx.Done():
-		return false, ctx.Err()
+	for {
+		select {
+		case <-t.C:
+			return false, nil
+		case <-wake:
+			return true, nil
+		case s := <-r.sweeper.swept:
+			if err := r.sweptUp(s); err != nil {
+				r.sweeper.failed = err // the next step says so
+				return true, nil
+			}
+			r.sweep(ctx)
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
 	}
 }
 
-// step publishes the next rows and deletes them. A crash between the two publishes them again, under the same ids.
+// step publishes the next rows; they are deleted while those after them are published. A crash between the two publishes them again, under
+// the same ids.
 func (r *Relay) step(ctx context.Context) (int, error) {
+	if err := r.lookAtSweep(ctx); err != nil {
+		return 0, err
+	}
 	keys, rows, err := r.waiting(ctx)
 	if err != nil || len(rows) == 0 {
 		return 0, err
@@ -206,24 +232,31 @@ func (r *Relay) step(ctx context.Context) (int, error) {
 	if err := r.cfg.Publish(ctx, rows); err != nil {
 		return 0, fmt.Errorf("publishing %d rows: %w", len(rows), err)
 	}
-	if err := r.commit(ctx, keys); err != nil {
-		return 0, err
+	if r.cfg.Anyhow { // the next look begins at the start
+		return len(rows), r.commit(ctx, keys)
 	}
 	// Rows of a shard are written in the order of their keys, by itself: nothing will come before this. Starting here saves reading over the
 	// marks that deleted keys leave in the database.
-	if !r.cfg.Anyhow {
-		r.next = append(keys[len(keys)-1], 0)
-	}
+	r.next = append(bytes.Clone(keys[len(keys)-1]), 0)
+	r.sweeper.published = append(r.sweeper.published, keys...)
+	r.sweep(ctx)
 	return len(rows), nil
 }
 
 func (r *Relay) commit(ctx context.Context, deletes [][]byte) error {
 	begun := time.Now()
-	_, err := r.cfg.Engine.Commit(ctx, &store.Batch{Shard: r.cfg.Shard, Epoch: r.cfg.Epoch, Delete: deletes})
+	if err := r.delete(ctx, deletes); err != nil {
+		return err
+	}
+	r.proved = begun
+	return nil
+}
+
+func (r *Relay) delete(ctx context.Context, keys [][]byte) error {
+	_, err := r.cfg.Engine.Commit(ctx, &store.Batch{Shard: r.cfg.Shard, Epoch: r.cfg.Epoch, Delete: keys})
 	if err != nil {
 		return fmt.Errorf("deleting published rows: %w", err)
 	}
-	r.proved = begun
 	return nil
 }
 
@@ -244,6 +277,9 @@ func (r *Relay) waiting(ctx context.Context) (keys [][]byte, rows []Row, err err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.held.After(r.proved) {
+		r.proved = r.held
+	}
 	done := 0
 	for done < len(r.offered) && bytes.Compare(r.offered[done].key, r.next) < 0 {
 		done++
