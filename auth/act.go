@@ -19,6 +19,7 @@ const (
 	ActTrust     ActKind = "trust"     // owner, after proof: this device is known
 	ActCaseClose ActKind = "case_close"
 	ActCaseNote  ActKind = "case_note"
+	ActAdopt     ActKind = "adopt" // doorward: what was published is ahead of the store (see Account.adopt)
 )
 
 // Act is one line of a shard's inbox.
@@ -27,7 +28,7 @@ type Act struct {
 	Kind     ActKind   `json:"kind"`
 	Account  AccountID `json:"account"`
 	At       time.Time `json:"at"` // its maker's clock
-	By       string    `json:"by"` // "owner", "staff:NAME", "operator", "platform", "deadline"
+	By       string    `json:"by"` // "owner", "staff:NAME", "operator", "platform", "deadline", "doorward"
 	Reason   string    `json:"reason,omitempty"`
 	Saw      uint64    `json:"saw,omitempty"`      // version of the state its maker saw; 0: whatever it is
 	Recovery string    `json:"recovery,omitempty"` // the recovery it belongs to
@@ -35,6 +36,8 @@ type Act struct {
 	Outcome  string    `json:"outcome,omitempty"`  // case_close: see detect/cases
 	Device   string    `json:"device,omitempty"`   // trust
 	RefersTo string    `json:"refers_to,omitempty"`
+
+	Published *Record `json:"published,omitempty"` // adopt: the record on doorward.account-state.v1
 }
 
 // Outcome is what became of an act, stored under store.KindOutcome when the shard has applied it.

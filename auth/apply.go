@@ -31,6 +31,8 @@ func (a Account) Do(act Act, sequence uint64, probation time.Duration) (next Acc
 		}
 		n.Sequence = sequence
 		return n, ""
+	case ActAdopt:
+		return a.adopt(act, sequence)
 	case ActApproved, ActTrust, ActCaseClose, ActCaseNote:
 		return a, ""
 	}

@@ -37,6 +37,7 @@ var may = map[string][]ActKind{
 	"operator": {ActLock, ActLimit, ActUnlock},
 	"platform": {ActVerified}, // the owner's code, handed on
 	"deadline": {ActExpire, ActGiveUp},
+	"doorward": {ActAdopt}, // at a start, when the store is behind what was published
 }
 
 // Forbidden is the error of an act that its maker may not do, or that says too little. Problem is for the maker's eyes.
@@ -72,6 +73,10 @@ func Authorise(act Act) error {
 		}
 	}
 	switch act.Kind {
+	case ActAdopt:
+		if act.Published == nil || act.Published.Account != act.Account || act.Published.Version == 0 {
+			return &Forbidden{"adopt needs the account's published record"}
+		}
 	case ActTrust:
 		return needs("a device", act.Device)
 	case ActCaseClose, ActCaseNote:

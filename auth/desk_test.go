@@ -149,8 +149,9 @@ func TestAuthorise(t *testing.T) {
 		"operator":  "lock limit unlock",
 		"platform":  "verified",
 		"deadline":  "expire give_up",
+		"doorward":  "adopt",
 	}
-	full := Act{ID: "a", Account: "acct-1", At: t0, Reason: "because", Recovery: "r", Case: "c", Device: "d"}
+	full := Act{ID: "a", Account: "acct-1", Published: &Record{Account: "acct-1", State: Locked, Version: 3}, At: t0, Reason: "because", Recovery: "r", Case: "c", Device: "d"}
 	for _, by := range makers {
 		for _, k := range append(everyAct, "", "open", "Lock") {
 			a := full

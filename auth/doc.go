@@ -33,6 +33,10 @@
 //	act trust          .           .           .            .           .            .           .
 //	act case_close     .           .           .            .           .            .           .
 //	act case_note      .           .           .            .           .            .           .
+//	act adopt          locked      locked      locked       same        locked       same        locked
+//
+// The row of adopt is that of a published lock which is ahead of the record: of what is published and what is stored the stricter holds,
+// above both versions; see [Account.Do] and [Behind].
 //
 // Not in the table: a challenge that is unanswered when a limit begins stays, and the end of the limit leads to challenged then; a limit out
 // of a probation lasts at least as long as the probation would have; a limit that is limited again ends at the later of the two ends; a

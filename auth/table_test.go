@@ -63,7 +63,7 @@ func cell(before, after Account, refused string) string {
 }
 
 var everyAct = []ActKind{ActLock, ActLimit, ActUnlock, ActVerified, ActBegin, ActGiveUp, ActRecovered, ActExpire, ActDenied, ActApproved,
-	ActTrust, ActCaseClose, ActCaseNote}
+	ActTrust, ActCaseClose, ActCaseNote, ActAdopt}
 
 // table computes the transition table as doc.go shows it.
 func table() string {
@@ -99,7 +99,13 @@ func table() string {
 			continue // as until, by a timer
 		}
 		row("act "+string(k), func(a Account) string {
-			n, refused := a.Do(Act{ID: "a-1", Kind: k, At: t0.Add(time.Hour)}, 9, 0)
+			act := Act{ID: "a-1", Kind: k, At: t0.Add(time.Hour)}
+			if k == ActAdopt {
+				locked := Account{ID: a.ID, State: Locked, Version: a.Version + 2}
+				p := locked.Record()
+				act.Published = &p
+			}
+			n, refused := a.Do(act, 9, 0)
 			return cell(a, n, refused)
 		})
 	}
