@@ -91,7 +91,7 @@ func (v *Evaluator) afterAct(act auth.Act, before, after auth.Account) (auth.Acc
 		return after, err
 	}
 	v.openWayBack(act.At, &before, &after)
-	if kind := noticeOf(before, after); kind != "" {
+	if kind := noticeOf(before, after); kind != "" && act.Kind != auth.ActAdopt { // its owner was told when it was published
 		due := notice.Due{ID: CauseID("notice", act.ID), Kind: kind, Reason: after.Reason, At: act.At, Until: after.Until}
 		if kind == notice.Locked || kind == notice.Limited {
 			due.Recovery = after.Recovery

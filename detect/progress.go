@@ -64,7 +64,8 @@ func (s *Shard) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("claim: %w", err)
 	}
-	s.relay, err = outbox.NewRelay(outbox.Config{Engine: s.config.Store, Shard: s.n, Epoch: epoch, Log: s.config.Log, Publish: s.publish, Idle: relayIdle})
+	s.relay, err = outbox.NewRelay(outbox.Config{Engine: s.config.Store, Shard: s.n, Epoch: epoch, Log: s.config.Log, Publish: s.publish,
+		Acknowledged: s.config.Acknowledged, Idle: relayIdle})
 	if err != nil {
 		return fmt.Errorf("make the relay: %w", err)
 	}

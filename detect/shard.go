@@ -24,7 +24,13 @@ type ShardConfig struct {
 	DeadLetter func(rec Record, code, problem string) Message
 	Publish    func(context.Context, []outbox.Row) error // sends rows of the outbox; any error but store.ErrFenced is tried again
 	Answer     func(Decision)                            // called after the commit for every event; fast
-	Checkpoint int                                       // bytes of deltas after which the memory is written anew; 0: as checkpoint.go says
+
+	// Before is waited for once the memory is loaded, and before anything is taken in, applied or published: the cross-check of the store
+	// with what was published. Acknowledged are records to store when what was published is acknowledged: Marks.Pairs. Both may be nil.
+	Before       func(context.Context) error
+	Acknowledged func() []store.Pair
+
+	Checkpoint int // bytes of deltas after which the memory is written anew; 0: as checkpoint.go says
 	Log        *slog.Logger
 	Now        func() time.Time // for the age of acts' garbage and for latency; never for what decides
 }
@@ -135,6 +141,9 @@ func (s *Shard) say(change func(*Status)) {
 func (s *Shard) Run(ctx context.Context) error {
 	for pause := reloadPause; ; pause = min(2*pause, maxReloadPause) {
 		err := s.load(ctx)
+		if err == nil && s.config.Before != nil {
+			err = s.config.Before(ctx)
+		}
 		if err == nil {
 			pause = reloadPause
 			err = s.publishing(ctx, s.serve)
@@ -174,7 +183,9 @@ const (
 func (s *Shard) serve(ctx context.Context) error {
 	tick := time.NewTicker(idleAfter)
 	defer tick.Stop()
-	s.Wake() // acts may have waited for us
+	if err := s.applyInbox(ctx); err != nil { // acts may have waited for us; those that take over what was published come before any record
+		return err
+	}
 	held := false
 	for {
 		var err error

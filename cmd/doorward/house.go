@@ -54,6 +54,10 @@ type house struct {
 	parts   []part         // what the sites need running beside them
 	onStop  []func()       // what a shutdown tells the sites
 
+	marks    *detect.Marks // how far states were published
+	compared chan struct{} // closed when the store was compared with what was published; nil: nothing is published here
+	behind   bool          // the store was behind what was published; written before compared is closed
+
 	// how rows of the outbox reach the world; a service without a broker keeps them for the next one
 	publish func(context.Context, []outbox.Row) error
 }
@@ -104,7 +108,7 @@ func openHouse(cfg *Config, log *slog.Logger) (*house, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &house{cfg: cfg, log: log, now: time.Now, keys: keys, answers: newAnswers()}
+	s := &house{cfg: cfg, log: log, now: time.Now, keys: keys, answers: newAnswers(), marks: detect.NewMarks()}
 	if s.rules, err = loadRules(cfg.Rules); err != nil {
 		return nil, err
 	}
@@ -199,7 +203,7 @@ func (s *house) makeShards() {
 				return kafka.DeadLetter(r, code, problem, detect.MaxDeadValue)
 			},
 			Publish: func(ctx context.Context, rows []outbox.Row) error { return s.publish(ctx, rows) },
-			Answer:  s.answers.give, Log: s.log, Now: s.now,
+			Answer:  s.answers.give, Log: s.log, Now: s.now, Before: s.beforeShard, Acknowledged: s.marks.Pairs,
 		}))
 	}
 }
@@ -265,7 +269,7 @@ func (s *house) account(ctx context.Context, id auth.AccountID) (auth.Record, er
 	}
 	r := a.Record()
 	home, err := s.home(ctx, id)
-	if err != nil || home >= len(s.shards) || !s.shards[home].Status().Loaded {
+	if err != nil || home >= len(s.shards) || !s.shards[home].Status().Loaded || !s.sure() {
 		r.Unknown = true
 	}
 	return r, nil

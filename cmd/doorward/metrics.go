@@ -38,6 +38,9 @@ func (s *house) notReady(ctx context.Context) []string {
 	if s.db.Full() {
 		reasons = append(reasons, "too little free disk: nothing is taken in; it goes on by itself when there is room")
 	}
+	if !s.sure() {
+		return append(reasons, problemComparing)
+	}
 	for _, sh := range s.shards {
 		st := sh.Status()
 		switch {

@@ -79,7 +79,9 @@ func (s *house) serve(ctx context.Context, o serveOptions) error {
 	if err := s.handlers(sites); err != nil {
 		return err
 	}
+	s.compared = make(chan struct{})
 	work := newCrew(ctx)
+	work.run("published states", s.compareStates)
 	work.run("shards", s.runShards)
 	work.run("kafka", func(ctx context.Context) error {
 		return s.client.Run(ctx, func(ctx context.Context, shard int, src detect.Source) error { return s.shards[shard].Feed(ctx, src) })
@@ -185,16 +187,14 @@ func (s *house) connect(ctx context.Context) error {
 	client, err := kafka.Connect(ctx, kafka.Config{
 		Brokers: s.cfg.Brokers, TLS: s.cfg.Kafka.TLS, CAFile: s.cfg.Kafka.CAFile, SASL: s.cfg.Kafka.SASL, User: s.cfg.Kafka.User,
 		Password: s.cfg.Kafka.Password, Inputs: s.cfg.Topics, Partitioner: s.cfg.Partitioner, Store: s.db.ID(), Log: s.log,
+		Acked: s.marks.Acked,
 	})
 	if err != nil {
 		return &exit{exitConnect, err}
 	}
-	partitions, warnings, err := client.EnsureTopics(ctx, kafka.Outputs())
-	for _, w := range warnings {
-		s.log.Warn(w)
-	}
+	err = s.knowCluster(ctx, client)
 	if err == nil {
-		err = s.cut(ctx, partitions)
+		err = s.cutTo(ctx, client)
 	}
 	if err != nil {
 		client.Close()
@@ -202,6 +202,18 @@ func (s *house) connect(ctx context.Context) error {
 	}
 	s.client, s.publish = client, s.publishRows
 	return nil
+}
+
+// cutTo makes the topics and gives the store their shape.
+func (s *house) cutTo(ctx context.Context, client *kafka.Client) error {
+	partitions, warnings, err := client.EnsureTopics(ctx, kafka.Outputs())
+	for _, w := range warnings {
+		s.log.Warn(w)
+	}
+	if err != nil {
+		return err
+	}
+	return s.cut(ctx, partitions)
 }
 
 // openMail makes the mailroom.

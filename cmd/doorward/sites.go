@@ -31,7 +31,7 @@ func (s *house) portal() (http.Handler, error) {
 		return nil, err
 	}
 	s.parts = append(s.parts, part{"portal's mail", func(ctx context.Context) error { p.Run(ctx); return nil }})
-	return p.Handler(), nil
+	return s.whenSure(p.Handler()), nil
 }
 
 func (s *house) contacts() []portal.Contact {
@@ -181,7 +181,8 @@ func (s *house) story(ctx context.Context, v recovery.View) (portal.Story, error
 func (s *house) console() (http.Handler, error) {
 	c, err := console.New(console.Config{
 		Engine: s.db, Keys: s.keys, Staff: s.staff, Desk: s.desk, Unpause: s.factors.UnpauseBatch, Now: s.now, Log: s.log, PublicURL: s.cfg.consoleURL(),
-		Rules: func() []*rules.Rule { return s.rules.Rules() },
+		Rules:   func() []*rules.Rule { return s.rules.Rules() },
+		Warning: s.staffWarning,
 		History: func(ctx context.Context, id auth.AccountID, from, to time.Time, limit int) ([]history.Line, error) {
 			return s.history.Account(ctx, string(id), from, to, limit, true)
 		},

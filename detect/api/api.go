@@ -243,8 +243,11 @@ func (a *api) record(ctx context.Context, id auth.AccountID) auth.Record {
 	rec, err := a.Account(ctx, id)
 	if err != nil {
 		a.Log.ErrorContext(ctx, "api: an account's state can't be told", "err", err)
-		rec = auth.Record{State: stateUnknown, Unknown: true}
-		if a.Fail != "allow" {
+		rec = auth.Record{Unknown: true}
+	}
+	if rec.Unknown && (rec.State == auth.Open || rec.State == "") { // a store that may have lost a lock must not say "open"
+		rec.State = stateUnknown
+		if a.Fail != "allow" && len(rec.Refuse) == 0 {
 			rec.Refuse = []auth.Refusal{auth.RefuseMoneyOut}
 		}
 	}

@@ -39,7 +39,9 @@ type Config struct {
 	// History reads an account's newest limit events from (included) to (excluded), in any order.
 	History func(ctx context.Context, account auth.AccountID, from, to time.Time, limit int) ([]history.Line, error)
 	// Rules are the rules in force.
-	Rules     func() []*rules.Rule
+	Rules func() []*rules.Rule
+	// Warning is a text, "behind" or none, that staff have to see on every page; nil: there never is any.
+	Warning   func() string
 	Now       func() time.Time
 	Log       *slog.Logger
 	Name      string // the platform's, as staff know it; default "Doorward"

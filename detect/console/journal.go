@@ -205,7 +205,8 @@ func seal(h [store.HashSize]byte) string {
 var knownKinds = []journal.Kind{journal.StateChanged, journal.ActMade, journal.ActRefused, journal.CaseOpened, journal.CaseClosed, journal.CaseNoted,
 	journal.RulesChanged, journal.FactorEnrolled, journal.FactorVoided, journal.CodeAccepted, journal.CodeRejected, journal.CodesIssued,
 	journal.RecoveryStep, journal.ProfileChanged, journal.StaffInvited, journal.StaffJoined, journal.StaffSignedIn, journal.StaffRefused,
-	journal.StaffSignedOut, journal.StaffLooked, journal.TokenMade, journal.Recreated, "staff.changed"}
+	journal.StaffSignedOut, journal.StaffLooked, journal.TokenMade, journal.Recreated, "staff.changed",
+	journal.Compared, journal.BackedUp, journal.Restored, journal.Migrated}
 
 // knownMakers are those who act and are no members of staff.
 var knownMakers = []string{"rule", "owner", "deadline", "platform", "operator", "doorward"}

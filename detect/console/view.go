@@ -69,6 +69,7 @@ type chrome struct {
 	Audit   bool
 	Manage  bool
 	Keys    []key
+	Warning string // a text that everybody has to see, on every page; empty: all is well
 }
 
 // key is a key that works on a page, and the text that says what it does.
@@ -112,7 +113,11 @@ func (c *Console) chromeOf(rq *request, page, section string) *chrome {
 		}
 	}
 	now := c.now(rq)
-	return &chrome{Me: rq.me.Name, Section: section, Dense: rq.view.dense, KeysOff: rq.view.keysOff, Zone: c.say(rq).Zone(now), Now: now,
+	warning := ""
+	if c.Warning != nil {
+		warning = c.Warning()
+	}
+	return &chrome{Warning: warning, Me: rq.me.Name, Section: section, Dense: rq.view.dense, KeysOff: rq.view.keysOff, Zone: c.say(rq).Zone(now), Now: now,
 		Audit: staff.Can(rq.me.Role, staff.Audit), Manage: staff.Can(rq.me.Role, staff.Manage), Keys: keys}
 }
 

@@ -14,6 +14,8 @@ import (
 	"github.com/segmentio/kafka-go/sasl"
 	"github.com/segmentio/kafka-go/sasl/plain"
 	"github.com/segmentio/kafka-go/sasl/scram"
+
+	"doorward/detect"
 )
 
 // Config is how to reach the brokers and what to read from them.
@@ -35,6 +37,10 @@ type Config struct {
 	// Store is the identity of the store that this process holds. Every shard goes to the member that has one; a member without gets
 	// nothing. Two processes never hold the same store, so that a member of the group with our identity is the one we were before.
 	Store string
+
+	// Acked is told of every request that Publish has had acknowledged: count messages from offset base on, the last of which is last. It is
+	// called from several goroutines, and before Publish returns. nil: nobody listens.
+	Acked func(topic string, partition int, base int64, count int, last *detect.Message)
 
 	Log *slog.Logger // nil: none
 }

@@ -106,17 +106,22 @@ func (c *Client) produce(ctx context.Context, d destination, queue []outgoing, s
 	if size >= compressFrom {
 		codec = kafka.Snappy
 	}
+	base := int64(-1)
 	err := c.again(ctx, func(ctx context.Context) error {
 		r, err := c.api.Produce(ctx, &kafka.ProduceRequest{Topic: d.topic, Partition: d.partition, RequiredAcks: kafka.RequireAll,
 			Records: kafka.NewRecordReader(records(queue)...), Compression: codec})
 		if err != nil {
 			return err
 		}
+		base = r.BaseOffset
 		return r.Error
 	})
 	tooLarge := errors.Is(err, kafka.MessageSizeTooLarge) || errors.Is(err, kafka.RecordListTooLarge)
 	switch {
 	case err == nil:
+		if c.cfg.Acked != nil && base >= 0 {
+			c.cfg.Acked(d.topic, d.partition, base, len(queue), queue[len(queue)-1].Message)
+		}
 		return nil
 	case tooLarge && len(queue) == 1:
 		return &TooLargeError{Topic: d.topic, Index: queue[0].index, Size: queue[0].size()}

@@ -70,7 +70,50 @@ func (c *Client) readOnce(ctx context.Context, topic string, part int, f func(de
 	if err != nil {
 		return fmt.Errorf("look at topic %s, partition %d: %w", topic, part, err)
 	}
-	l := c.lane(topic, part, detect.Position{Topic: topic, Offset: first})
+	return c.ReadRange(ctx, topic, part, first, end, f)
+}
+
+// Bounds are, for each partition of a topic, its first offset and the one where its committed records end.
+func (c *Client) Bounds(ctx context.Context, topic string) ([]detect.Bounds, error) {
+	n, err := c.partitionsOf(ctx, topic)
+	if err != nil {
+		return nil, fmt.Errorf("look at topic %s: %w", topic, err)
+	}
+	all := make([]detect.Bounds, n)
+	err = c.again(ctx, func(ctx context.Context) error {
+		var ask []kafka.OffsetRequest
+		for part := range n {
+			ask = append(ask, kafka.FirstOffsetOf(part), kafka.LastOffsetOf(part))
+		}
+		r, err := c.api.ListOffsets(ctx, &kafka.ListOffsetsRequest{IsolationLevel: kafka.ReadCommitted, Topics: map[string][]kafka.OffsetRequest{topic: ask}})
+		if err != nil {
+			return err
+		}
+		told := 0
+		for _, p := range r.Topics[topic] {
+			if p.Error != nil {
+				return p.Error
+			}
+			if p.Partition >= 0 && p.Partition < n {
+				all[p.Partition] = detect.Bounds{First: p.FirstOffset, End: p.LastOffset}
+				told++
+			}
+		}
+		if told != n {
+			return kafka.UnknownTopicOrPartition
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look at the ends of topic %s: %w", topic, err)
+	}
+	return all, nil
+}
+
+// ReadRange reads a partition's committed records from an offset that is there up to, and not with, another. What a cleaner has taken is
+// left out.
+func (c *Client) ReadRange(ctx context.Context, topic string, part int, from, end int64, f func(detect.Record) error) error {
+	l := c.lane(topic, part, detect.Position{Topic: topic, Offset: from})
 	l.wait = 0
 	var b batch
 	for nothing := 0; l.next < end && nothing < 3; nothing++ {

@@ -45,5 +45,9 @@ const (
 	StaffChanged   Kind = "staff.changed"    // another role, disabled, or enabled again
 	StaffLooked    Kind = "staff.looked"     // personal data shown in full, with the reason given
 	TokenMade      Kind = "token.made"       // a bearer token of the platform
+	Compared       Kind = "store.compared"   // at a start the store was behind what was published, or the topic was another; Reason says which
+	BackedUp       Kind = "store.backed_up"  // by the operator
+	Restored       Kind = "store.restored"   // from a backup: what came after it is not in this journal
+	Migrated       Kind = "store.migrated"   // to a newer format
 	Recreated      Kind = "topic.recreated"  // an operator let a shard go on after a log was cut or recreated
 )

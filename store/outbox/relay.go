@@ -50,7 +50,10 @@ type Config struct {
 	// Publish returns nil once the outside has acknowledged all rows, in their order. Any error is taken as transient: the same rows
 	// are given again, so Publish may repeat some that went through. An error that wraps store.ErrFenced ends the relay.
 	Publish func(context.Context, []Row) error
-	Log     *slog.Logger // nil: slog.Default()
+	// Acknowledged are records to store with the commit that deletes what was published; nil: none. What is not stored because that commit
+	// fails need not be given again.
+	Acknowledged func() []store.Pair
+	Log          *slog.Logger // nil: slog.Default()
 	// Pause bounds the wait after a failure, which doubles each time; zero values are 100 ms and 30 s.
 	Pause struct{ Least, Most time.Duration }
 	// Anyhow says that rows may be written before ones that were published already: many write them, by their clocks. Each look then begins
@@ -253,7 +256,11 @@ func (r *Relay) commit(ctx context.Context, deletes [][]byte) error {
 }
 
 func (r *Relay) delete(ctx context.Context, keys [][]byte) error {
-	_, err := r.cfg.Engine.Commit(ctx, &store.Batch{Shard: r.cfg.Shard, Epoch: r.cfg.Epoch, Delete: keys})
+	b := &store.Batch{Shard: r.cfg.Shard, Epoch: r.cfg.Epoch, Delete: keys}
+	if r.cfg.Acknowledged != nil && len(keys) > 0 {
+		b.Put = r.cfg.Acknowledged()
+	}
+	_, err := r.cfg.Engine.Commit(ctx, b)
 	if err != nil {
 		return fmt.Errorf("deleting published rows: %w", err)
 	}
