@@ -142,7 +142,7 @@ func openDoor(t *testing.T, dir string, states *stateLog, log *topicLog, hold ch
 	for i := range n {
 		s := detect.NewShard(detect.ShardConfig{
 			Evaluator: detect.EvaluatorConfig{Shard: i, Rules: w.set, Board: board, HashKey: [16]byte{1}, Budget: 10000},
-			Store:     db, Owner: "test", Pace: pace, Decode: decode,
+			Store:     db, Owner: "test", Pace: pace,
 			DeadLetter: func(detect.Record, string, string) detect.Message { return detect.Message{Topic: detect.TopicDead} },
 			Publish: func(_ context.Context, rows []outbox.Row) error {
 				for _, r := range rows {
@@ -257,6 +257,7 @@ func TestStoreThatLostItsTail(t *testing.T) {
 			quiet := auth.AccountID(whole.records[0][0].Key)
 			d.act(auth.ActLock, quiet, "lock-0")
 			d.act(auth.ActUnlock, quiet, "unlock-0")
+			d.caughtUp()
 			d.shut()
 			old := dir + ".old"
 			if c == "an old copy" {
