@@ -55,11 +55,14 @@ func (s *house) notReady(ctx context.Context) []string {
 			reasons = append(reasons, "shard "+strconv.Itoa(st.Shard)+": what it decides can't be published: "+st.Unpublished)
 		}
 	}
-	for shard, err := range s.client.Away() {
-		reasons = append(reasons, "shard "+strconv.Itoa(shard)+": "+err.Error())
-	}
-	for shard, err := range s.client.Stopped() {
-		reasons = append(reasons, "shard "+strconv.Itoa(shard)+" stopped: "+err.Error())
+	away, stopped := s.client.Away(), s.client.Stopped()
+	for shard := range s.shards {
+		if err := away[shard]; err != nil {
+			reasons = append(reasons, "shard "+strconv.Itoa(shard)+": "+err.Error())
+		}
+		if err := stopped[shard]; err != nil {
+			reasons = append(reasons, "shard "+strconv.Itoa(shard)+" stopped: "+err.Error())
+		}
 	}
 	return reasons
 }

@@ -65,7 +65,7 @@ func newWorld(t *testing.T, b *broker, seed uint64) *world {
 	w := &world{T: t, seed: seed, chance: rand.New(rand.NewPCG(seed, 1)), broker: b, dir: t.TempDir(), topic: own("faults.events"), history: NewHistory(), prefix: own("a")}
 	w.store = filepath.Join(w.dir, "store")
 	w.rules()
-	client, err := kafka.Connect(t.Context(), kafka.Config{Brokers: []string{b.address}, Inputs: []string{w.topic}, ClientID: "doorward-faults"})
+	client, err := kafka.Connect(t.Context(), kafka.Config{Brokers: strings.Split(b.address, ","), Inputs: []string{w.topic}, ClientID: "doorward-faults"})
 	if err != nil {
 		t.Fatal(err)
 	}
