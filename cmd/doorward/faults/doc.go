@@ -12,8 +12,18 @@
 // A row that fails prints the seed that makes its load and its faults again (-faults.seed). Rows run against the broker of a first run, and
 // against Apache Kafka too when DOORWARD_TEST_BROKERS names it (.ci/kafka/run start).
 //
+// Row moved wants three nodes of Apache Kafka; with -faults.apache rows fail where those are missing:
+//
+//	eval "$(.ci/kafka/run start 3)"; go test -tags accept ./cmd/doorward/faults -run Fault -faults.apache
+//	... -run Fault/broker -faults.outage 10m; -run Fault/storm -faults.storm 10m -faults.apache.all; -run Fault/zombie -faults.freeze 60s
+//
 // The rows, by the numbers of the fault list (reference: security.md section 6). A test holds the table to the tests that exist.
 //
 //	fault  test             what must hold                                                                 last result
 //	F-1    TestFault/kill   kill -9 under 1,000 events/s, each once and each twice: the model holds         -
+//	F-8    TestFault/broker down, half-open, slow, restarted: readiness and metrics say so, caught up with      2026-11-24: passed
+//	F-9    TestFault/moved  leaders and coordinator move, a node of Apache Kafka is killed: the model holds    2026-11-24: passed
+//	F-10   TestFault/storm  eight members come and go: the store's holder keeps every shard, others say so      2026-11-24: passed
+//	F-11   TestFault/zombie stopped past its session: no other process takes the store, old commits are refused 2026-11-24: passed
+//	F-11   detect.TestFencedInsideABatch a shard that another has claimed commits and publishes no more          every run of the suite
 package faults
