@@ -129,7 +129,7 @@ func BenchmarkEvaluate(b *testing.B) {
 		for _, i := range accounts {
 			events = append(events, everyday(b, set, i))
 		}
-		for i, evaluate := range []func(*Facts) ([]Finding, []Fault){set.evaluateVM, set.Evaluate} {
+		for i, evaluate := range []func(*Facts) ([]Finding, []Fault){set.Reference, set.Evaluate} {
 			b.Run(fmt.Sprintf("%s/%d", []string{"vm", "closures"}[i], n), func(b *testing.B) {
 				b.ReportAllocs()
 				for i := 0; b.Loop(); i++ {

@@ -164,7 +164,7 @@ func (p *pair) relay(t rapid.TB, text string) {
 func (p *pair) take(t rapid.TB, at time.Duration, name, data string) (found int) {
 	f, g := p.engine.facts(at, name, data), p.reference.facts(at, name, data)
 	findings, faults := p.engine.set.Evaluate(f)
-	wantFindings, wantFaults := p.reference.set.evaluateVM(g)
+	wantFindings, wantFaults := p.reference.set.Reference(g)
 	if len(faults)+len(wantFaults) > 0 {
 		t.Fatalf("faults: engine %v, reference %v", faults, wantFaults)
 	}

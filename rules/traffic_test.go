@@ -148,7 +148,7 @@ func TestTrafficAgreesWithVM(t *testing.T) {
 			s := c.next()
 			f, g := c.facts(t, engine, i+1, s), c.facts(t, reference, i+1, s)
 			findings, faults := set.Evaluate(f)
-			wantFindings, wantFaults := set.evaluateVM(g)
+			wantFindings, wantFaults := set.Reference(g)
 			if got, want := fmt.Sprint(asJSON(t, findings), faults), fmt.Sprint(asJSON(t, wantFindings), wantFaults); got != want {
 				t.Fatalf("event %d, %v:\n   engine %s\nreference %s", i, s, got, want)
 			}

@@ -22,6 +22,7 @@ type Load struct {
 	clock      clock
 	raids      [raidsAtOnce]raid
 	raidNumber uint64
+	thefts     uint64
 	key, buf   []byte
 }
 

@@ -15,6 +15,7 @@ type raid struct {
 	steps  uint64 // how many events it has; 0: not begun
 	victim uint64
 	number uint64
+	theft  uint64 // its number among those that come to money
 }
 
 const (
@@ -34,6 +35,10 @@ func (l *Load) raid(at time.Time) {
 		l.raidNumber++
 		*a = raid{kind: l.raidKind(), victim: l.victim(), number: l.raidNumber}
 		a.steps = raidSteps[a.kind]
+		if a.kind != spraying {
+			l.thefts++
+			a.theft = l.thefts
+		}
 	}
 	step, who := a.step, a.victim
 	a.step++
@@ -58,7 +63,7 @@ func (l *Load) raid(at time.Time) {
 		l.buf = strconv.AppendUint(append(l.buf, `,"counterparty":"mule-`...), a.number, 10)
 		l.buf = append(l.buf, `","counterparty_kind":"person"`...)
 	default: // nearly everything to an account nobody here has paid before
-		before := 400_000 + l.r.Uint64N(100_000)
+		before := 400_000 + a.theft*61_803%100_000 // spread evenly, by the golden ratio: no rule on a band of amounts waits long
 		l.begin("transaction.requested", who, at)
 		l.lair(a, who)
 		l.money(`transfer`, `out`, "mule-", a.number, `person`, `app`, before-100, before)
