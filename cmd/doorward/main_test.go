@@ -18,6 +18,7 @@ import (
 	"doorward/auth/totp"
 	"doorward/detect"
 	"doorward/detect/kafka"
+	"doorward/store/badger"
 	"doorward/store/outbox"
 )
 
@@ -129,7 +130,7 @@ func newer(args []string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(plate, []byte(strings.Replace(string(b), `"format": 1,`, `"format": 2,`, 1)), 0o600)
+	return os.WriteFile(plate, []byte(strings.Replace(string(b), fmt.Sprintf(`"format": %d,`, badger.Format), fmt.Sprintf(`"format": %d,`, badger.Format+1), 1)), 0o600)
 }
 
 // app prints the code that an owner's authenticator app shows now for the otpauth link in the "uri" of the JSON in args[0].

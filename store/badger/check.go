@@ -1,6 +1,8 @@
 package badger
 
 import (
+	"cmp"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -22,15 +24,23 @@ type Problem struct {
 	What string `json:"what"`
 }
 
-// Verify reads every table of the store in cfg.Dir and names the damaged ones. It holds the store meanwhile, opens nothing and changes
-// nothing. Whether commits are missing from the log is what Open finds. progress may be nil; it is told the tables done and to do.
+// Verify reads every table and every bulk value of the store in cfg.Dir and names the damaged files. It holds the store meanwhile. Bulk
+// values are read only when the tables are whole, since they say where they are; for that the database is opened as at any start. That
+// acknowledged commits are missing is a problem of the log. progress may be nil; it is told how many tables and values are done and to do.
 func Verify(cfg Config, progress func(done, of int)) ([]Problem, error) {
-	_, lock, err := admit(cfg)
+	p, lock, err := admit(cfg)
 	if err != nil {
 		return nil, err
 	}
-	var problems []Problem
-	err = eachTable(stateOptions(cfg.state(), cfg.log()), func(name string, err error, done, of int) bool {
+	problems := verifyTables(cfg, progress)
+	if len(problems) == 0 {
+		problems, err = verifyBulk(cfg, p, progress)
+	}
+	return problems, errors.Join(err, lock.Close())
+}
+
+func verifyTables(cfg Config, progress func(done, of int)) (problems []Problem) {
+	err := eachTable(stateOptions(cfg.state(), cfg.log()), func(name string, err error, done, of int) bool {
 		if err != nil {
 			problems = append(problems, Problem{File: name, What: err.Error()})
 		}
@@ -42,7 +52,53 @@ func Verify(cfg Config, progress func(done, of int)) ([]Problem, error) {
 	if err != nil {
 		problems = append(problems, Problem{File: filepath.Join(cfg.state(), badgerdb.ManifestFilename), What: err.Error()})
 	}
-	return problems, lock.Close()
+	return problems
+}
+
+func verifyBulk(cfg Config, p plate, progress func(done, of int)) ([]Problem, error) {
+	d, err := openHeld(cfg, p)
+	if errors.Is(err, ErrDamaged) {
+		return []Problem{{File: cfg.state(), What: err.Error()}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	problems, err := d.VerifyBulk(progress)
+	return problems, errors.Join(err, d.Close())
+}
+
+// VerifyBulk reads every bulk value of an open store against its checksum. Commits go on meanwhile.
+func (d *DB) VerifyBulk(progress func(done, of int)) ([]Problem, error) {
+	if d.bulk == nil {
+		return nil, nil
+	}
+	txn, end, err := d.snapshot(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	type value struct {
+		key string
+		at  ref
+	}
+	var values []value
+	if err := eachRef(txn, func(key []byte, at ref) { values = append(values, value{string(key), at}) }); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(values, func(a, b value) int {
+		return cmp.Or(cmp.Compare(a.at.segment, b.at.segment), cmp.Compare(a.at.offset, b.at.offset))
+	})
+	var problems []Problem
+	var buf []byte
+	for i, v := range values {
+		if buf, err = d.bulk.read([]byte(v.key), v.at, buf); err != nil {
+			problems = append(problems, Problem{File: d.bulk.path(v.at.segment), What: err.Error()})
+		}
+		if progress != nil {
+			progress(i+1, len(values))
+		}
+	}
+	return problems, nil
 }
 
 // checkTables reads every table, every block against its checksum, until one is damaged. Badger does the same while opening, but in

@@ -13,13 +13,24 @@ import (
 
 // request is a batch, or a claim, that waits for the committer.
 type request struct {
-	batch *store.Batch // nil for a claim
+	batch *store.Batch // nil for a claim and a move
 	shard int
 	owner string
+	move  *move // the engine's own: values that go to another segment
 
 	bytes, keys int64 // what it takes of a transaction, at most
+	bulk        int64 // bytes of its values that go to a segment first
 	state       atomic.Int32
 	done        chan answer
+
+	// What became of its bulk values, once the bulk writer is done with it.
+	refs   []ref      // for each put, or each key of the move
+	pinned *segment   // where they lie
+	failed error      // why they lie nowhere
+	unsafe bool       // failed is a sync's error: nothing that follows can be trusted
+	with   []*request // written in the same round; they come along
+
+	ranged [][]byte // bulk keys that its ranges deleted
 }
 
 // A request is queued until the committer takes it or its maker withdraws it; whoever is first wins, so that a cancelled commit is
@@ -62,6 +73,9 @@ func (d *DB) Commit(ctx context.Context, b *store.Batch) ([]uint64, error) {
 	if err := r.measure(); err != nil {
 		return nil, err
 	}
+	if d.bulk != nil {
+		r.measureBulk()
+	}
 	a := d.submit(ctx, r)
 	return a.positions, a.err
 }
@@ -80,7 +94,7 @@ func (d *DB) submit(ctx context.Context, r *request) answer {
 	if err := ctx.Err(); err != nil {
 		return answer{err: err}
 	}
-	if err := d.guard.allow(r.bytes); err != nil {
+	if err := d.guard.allow(r.bytes + r.bulk); err != nil {
 		return answer{err: err}
 	}
 	if err := d.queue(ctx, r); err != nil {
@@ -103,11 +117,46 @@ func (d *DB) queue(ctx context.Context, r *request) error {
 	if d.closing {
 		return store.ErrClosed
 	}
+	to := d.requests
+	if r.bulk > 0 {
+		to = d.bulky
+	}
 	select {
-	case d.requests <- r:
+	case to <- r:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// roundBytes bounds what one sync of bulk values waits for: a few commits of every shard.
+const roundBytes = 16 << 20
+
+// bulkWriter puts bulk values on disk before the committer sees their requests, so that the disk writes the next ones while Badger commits
+// the last, and a request without any waits for none. A crash in between leaves values that nobody names.
+func (d *DB) bulkWriter() {
+	defer close(d.requests) // nobody else sends once bulky is closed
+	for r := range d.bulky {
+		round, size := []*request{r}, r.bulk
+	gather:
+		for size < roundBytes {
+			select {
+			case r, open := <-d.bulky:
+				if !open {
+					break gather
+				}
+				round, size = append(round, r), size+r.bulk
+			default:
+				break gather
+			}
+		}
+		if err := d.bulk.write(round); err != nil {
+			for _, r := range round {
+				r.failed, r.unsafe = err, true
+			}
+		}
+		r.with = round[1:]
+		d.requests <- r
 	}
 }
 
@@ -120,10 +169,36 @@ func (d *DB) committer() {
 			if !open {
 				return
 			}
-			waiting = append(waiting, r)
+			waiting = append(append(waiting, r), r.with...)
 		}
 		waiting = d.gather(waiting)
 		waiting = d.commitGroup(waiting)
+		d.sweep()
+	}
+}
+
+// sweep removes bulk segments that are done with, and has the values of one that is nearly so moved.
+func (d *DB) sweep() {
+	if d.bulk == nil || d.broken != nil {
+		return
+	}
+	victim, err := d.bulk.sweep()
+	if err != nil {
+		d.log.Warn("old bulk values stay on the disk", "dir", d.dir, "err", err)
+	}
+	if victim == nil {
+		return
+	}
+	r := d.bulk.moveOf(victim)
+	d.intake.RLock()
+	defer d.intake.RUnlock()
+	if d.closing || d.guard.allow(r.bytes+r.bulk) != nil {
+		return
+	}
+	select {
+	case d.bulky <- r:
+		d.bulk.moveBegun()
+	default: // busy; there will be another time
 	}
 }
 
@@ -134,7 +209,7 @@ func (d *DB) gather(waiting []*request) []*request {
 			if !open {
 				return waiting
 			}
-			waiting = append(waiting, r)
+			waiting = append(append(waiting, r), r.with...)
 		default:
 			return waiting
 		}
@@ -147,23 +222,34 @@ func (d *DB) gather(waiting []*request) []*request {
 func (d *DB) commitGroup(waiting []*request) (rest []*request) {
 	if d.broken != nil { // only this goroutine sets it
 		for _, r := range waiting {
-			r.done <- answer{err: d.broken}
+			d.answer(r, answer{err: d.broken})
 		}
 		return nil
 	}
-	g := newGroup(d.b.NewTransaction(true))
+	g := newGroup(d.b.NewTransaction(true), d.bulk)
 	defer g.txn.Discard()
 	for i, r := range waiting {
+		if r.failed != nil {
+			if r.unsafe {
+				d.commit.Lock()
+				d.breakDown(r.failed)
+				d.commit.Unlock()
+				return append(g.requests(), waiting[i:]...)
+			}
+			d.answer(r, answer{err: fmt.Errorf("writing a batch: %w", r.failed)})
+			continue
+		}
 		if !g.fits(r) {
 			rest = append(rest, waiting[i:]...)
 			break
 		}
 		if !r.take() {
+			d.bulk.unpin(r)
 			continue
 		}
 		if err := g.apply(r); err != nil {
 			// The transaction holds half of r. Nothing was sent, so the others begin anew without it.
-			r.done <- answer{err: fmt.Errorf("writing a batch: %w", err)}
+			d.answer(r, answer{err: fmt.Errorf("writing a batch: %w", err)})
 			return append(g.requests(), waiting[i+1:]...)
 		}
 	}
@@ -176,9 +262,23 @@ func (d *DB) commitGroup(waiting []*request) (rest []*request) {
 	}
 	for _, j := range g.judged {
 		d.count(j.answer.err)
-		j.request.done <- j.answer
+		d.answer(j.request, j.answer)
 	}
 	return rest
+}
+
+// answer ends a request.
+func (d *DB) answer(r *request, a answer) {
+	if d.bulk != nil {
+		d.bulk.unpin(r)
+		if r.move != nil {
+			d.bulk.moveDone(r, a.err)
+			if a.err != nil {
+				d.log.Warn("bulk values could not be moved and keep their segment", "dir", d.dir, "err", a.err)
+			}
+		}
+	}
+	r.done <- a
 }
 
 func (d *DB) count(err error) {
@@ -199,19 +299,34 @@ func (d *DB) flush(g *group) error {
 			return fmt.Errorf("numbering a commit: %w", err)
 		}
 	}
+	if err := d.commitTxn(g.txn); err != nil {
+		return err
+	}
+	d.stats.groups.Add(1)
+	if d.numbers != nil {
+		d.numbers.acknowledge()
+	}
+	if d.bulk != nil {
+		d.bulk.settle(g.applied())
+	}
+	return nil
+}
+
+func (d *DB) commitTxn(txn *badgerdb.Txn) error {
 	d.commit.Lock()
 	defer d.commit.Unlock()
-	err := g.txn.Commit()
+	err := txn.Commit()
 	switch {
 	case err == nil:
-		d.stats.groups.Add(1)
-		if d.numbers != nil {
-			d.numbers.acknowledge()
-		}
 		return nil
 	case errors.Is(err, badgerdb.ErrTxnTooBig), errors.Is(err, badgerdb.ErrBlockedWrites), errors.Is(err, badgerdb.ErrDBClosed):
 		return fmt.Errorf("committing: %w", err) // Badger says so before it writes anything
 	}
+	return d.breakDown(err)
+}
+
+// breakDown stops the engine; commit is held.
+func (d *DB) breakDown(err error) error {
 	d.broken = fmt.Errorf("%w (%w); restart doorward, and look at the disk of %s", ErrBroken, err, d.dir)
 	d.log.Error("a write failed, the store stops until it is opened again", "dir", d.dir, "err", err)
 	return d.broken

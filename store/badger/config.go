@@ -17,6 +17,8 @@ type Config struct {
 	Version string       // of the program that makes the store, kept in its plate
 	Guard   Guard        // when to stop writing; the zero value is what a server wants
 	Log     *slog.Logger // nil: slog.Default()
+
+	segment int64 // bytes of a bulk segment; 0: segmentSize. Tests have small ones.
 }
 
 func (c *Config) log() *slog.Logger {
@@ -26,6 +28,7 @@ func (c *Config) log() *slog.Logger {
 	return c.Log
 }
 
+func (c *Config) bulk() string  { return filepath.Join(c.Dir, bulkName) }
 func (c *Config) state() string { return filepath.Join(c.Dir, "state") }
 
 // memTable is the size of Badger's write buffer. Badger takes 15 % of it in one transaction, which must be more than

@@ -2,6 +2,7 @@ package badger_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -57,9 +58,18 @@ const childWriters = 6
 func childKey(writer, n int) []byte { return fmt.Appendf(nil, "z%d/%08d", writer, n) }
 func childCount(writer int) []byte  { return fmt.Appendf(nil, "y%d", writer) }
 
+// Bulk values: a writer keeps its last few, the first writer many more than the others, so that its values have to be moved.
+func childDelta(writer, n int) []byte {
+	return store.Key(store.KindDelta, store.Shard(writer), uint64(max(n, 0)))
+}
+func childKept(writer int) int { return 3 + 60/(1+writer*writer) }
+func childValue(writer, n int) []byte {
+	return bytes.Repeat(fmt.Appendf(nil, "%d/%08d.", writer, n), 600)
+}
+
 // commitForEver commits numbered batches from several goroutines and prints each number once it is acknowledged.
 func commitForEver(dir string) error {
-	db, err := badger.Open(storetest.Config(dir))
+	db, err := badger.Open(badger.WithSegments(storetest.Config(dir), 100<<10))
 	if err != nil {
 		return err
 	}
@@ -81,8 +91,10 @@ func commitForEver(dir string) error {
 					Put: []store.Pair{
 						{Key: childKey(w, n), Value: []byte(strings.Repeat("x", n%2000))},
 						{Key: childCount(w), Value: []byte(strconv.Itoa(n))},
+						{Key: childDelta(w, n), Value: childValue(w, n)},
 					},
-					Append: []store.Append{{Log: "t", Value: fmt.Appendf(nil, "%d/%d", w, n)}},
+					DeleteRange: []store.Range{{From: childDelta(w, 0), To: childDelta(w, n-childKept(w)+1), Most: 1000}},
+					Append:      []store.Append{{Log: "t", Value: fmt.Appendf(nil, "%d/%d", w, n)}},
 				})
 				if err != nil {
 					panic(err)
@@ -187,10 +199,25 @@ func verifyKilled(t *testing.T, dir string, acknowledged []int) {
 		if err != nil || n != count {
 			t.Errorf("writer %d: %d batches of %d are there: %v", w, n, count, err)
 		}
+		verifyBulk(t, db, w, count)
 		acknowledged[w] = count // what was under way and is there stays there
 		total += count
 	}
 	checkChain(t, db, total)
+}
+
+func verifyBulk(t *testing.T, db *badger.DB, w, count int) {
+	t.Helper()
+	n := max(count-childKept(w), 0)
+	err := db.Scan(t.Context(), childDelta(w, 0), childDelta(w, 99999999), false, func(k, v []byte) bool {
+		if n++; string(k) != string(childDelta(w, n)) || !bytes.Equal(v, childValue(w, n)) {
+			t.Errorf("writer %d: %x with %d bytes where bulk value %d should be", w, k, len(v), n)
+		}
+		return !t.Failed()
+	})
+	if err != nil || n != count {
+		t.Errorf("writer %d: bulk values up to %d of %d are there: %v", w, n, count, err)
+	}
 }
 
 // checkChain follows log t to its head.

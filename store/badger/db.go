@@ -22,11 +22,13 @@ type DB struct {
 	log     *slog.Logger
 	guard   *guard   // nil for scratch
 	numbers *numbers // nil for scratch; used by the committer only
+	bulk    *bulk    // nil for scratch
 	lock    *os.File // of the directory
 
 	intake   sync.RWMutex // held to send a request; taken whole to close
 	closing  bool         // guarded by intake
 	requests chan *request
+	bulky    chan *request // those that go to the bulk writer first
 	stop     chan struct{} // ends the guard
 	workers  sync.WaitGroup
 
@@ -48,12 +50,14 @@ var _ store.Engine = (*DB)(nil)
 // transaction whole or not at all.
 var ErrBroken = store.ErrBroken
 
-func newDB(cfg Config, b *badgerdb.DB, g *guard, n *numbers) *DB {
+func newDB(cfg Config, b *badgerdb.DB, g *guard, n *numbers, k *bulk) *DB {
 	d := &DB{
-		b: b, dir: cfg.Dir, log: cfg.log(), guard: g, numbers: n,
+		b: b, dir: cfg.Dir, log: cfg.log(), guard: g, numbers: n, bulk: k,
 		requests: make(chan *request, 1024),
+		bulky:    make(chan *request, 1024),
 		stop:     make(chan struct{}),
 	}
+	d.workers.Go(d.bulkWriter)
 	d.workers.Go(d.committer)
 	if g != nil {
 		d.workers.Go(func() { g.watch(d.stop) })
@@ -67,10 +71,10 @@ func (d *DB) ID() string { return d.id }
 // Full says that the disk guard refuses commits.
 func (d *DB) Full() bool { return d.guard != nil && d.guard.full.Load() != nil }
 
-// Size is what the tables and the logs take on disk, in bytes, as of the last minute.
+// Size is what tables, logs and bulk values take on disk, in bytes; the first two as of the last minute.
 func (d *DB) Size() int64 {
 	tables, logs := d.b.Size()
-	return tables + logs
+	return tables + logs + d.Bulk().Disk
 }
 
 // Compact rewrites the tables so that what was deleted leaves the disk; Badger keeps the marks of deleted keys in its last level until
@@ -96,7 +100,7 @@ func (d *DB) Close() error {
 		return nil
 	}
 	d.closing = true
-	close(d.requests)
+	close(d.bulky) // the bulk writer then closes requests
 	d.intake.Unlock()
 	close(d.stop)
 	d.workers.Wait()
@@ -110,6 +114,9 @@ func (d *DB) Close() error {
 		return d.broken
 	}
 	err := d.b.Close()
+	if d.bulk != nil {
+		err = errors.Join(err, d.bulk.close())
+	}
 	if d.numbers != nil {
 		err = errors.Join(err, d.numbers.close())
 	}
@@ -148,8 +155,9 @@ func (d *DB) snapshot(ctx context.Context) (txn *badgerdb.Txn, end func(), err e
 		done()
 		return nil, nil, d.broken
 	}
+	leave := d.bulk.enter()
 	txn = d.b.NewTransaction(false)
-	return txn, func() { txn.Discard(); done() }, nil
+	return txn, func() { txn.Discard(); leave(); done() }, nil
 }
 
 // Get implements store.Engine.
@@ -161,7 +169,7 @@ func (d *DB) Get(ctx context.Context, keys ...[]byte) ([][]byte, error) {
 	defer end()
 	values := make([][]byte, len(keys))
 	for i, k := range keys {
-		if values[i], err = lookup(txn, k); err != nil {
+		if values[i], err = lookup(txn, d.bulk, k); err != nil {
 			return nil, fmt.Errorf("reading a record: %w", err)
 		}
 	}
@@ -176,7 +184,7 @@ func (d *DB) Scan(ctx context.Context, from, to []byte, reverse bool, f func(key
 	}
 	defer end()
 	n := 0
-	err = walk(txn, from, to, reverse, func(k, v []byte) bool {
+	err = walk(txn, d.bulk, from, to, reverse, func(k, v []byte) bool {
 		// Asking costs a lock; a reader who gave up waits for at most so many records.
 		if n++; n%256 == 0 && ctx.Err() != nil {
 			return false
@@ -190,7 +198,7 @@ func (d *DB) Scan(ctx context.Context, from, to []byte, reverse bool, f func(key
 }
 
 // lookup returns a copy of a key's value, not nil even when it is empty, or nil when the key is absent.
-func lookup(txn *badgerdb.Txn, key []byte) ([]byte, error) {
+func lookup(txn *badgerdb.Txn, bulk *bulk, key []byte) ([]byte, error) {
 	item, err := txn.Get(key)
 	if errors.Is(err, badgerdb.ErrKeyNotFound) {
 		return nil, nil
@@ -199,6 +207,9 @@ func lookup(txn *badgerdb.Txn, key []byte) ([]byte, error) {
 		return nil, err
 	}
 	v, err := item.ValueCopy([]byte{})
+	if err == nil && item.UserMeta() == metaBulk {
+		return bulk.follow(key, v, nil)
+	}
 	if v == nil && err == nil {
 		v = []byte{}
 	}
@@ -206,7 +217,7 @@ func lookup(txn *badgerdb.Txn, key []byte) ([]byte, error) {
 }
 
 // walk calls f for the keys of [from, to) in order; a nil bound is no bound.
-func walk(txn *badgerdb.Txn, from, to []byte, reverse bool, f func(key, value []byte) bool) error {
+func walk(txn *badgerdb.Txn, bulk *bulk, from, to []byte, reverse bool, f func(key, value []byte) bool) error {
 	if to != nil && bytes.Compare(from, to) >= 0 {
 		return nil
 	}
@@ -215,6 +226,7 @@ func walk(txn *badgerdb.Txn, from, to []byte, reverse bool, f func(key, value []
 	opts.Prefix = shared(from, to) // lets Badger leave out tables
 	it := txn.NewIterator(opts)
 	defer it.Close()
+	var buf []byte
 	start := from
 	if reverse {
 		start = to
@@ -229,7 +241,17 @@ func walk(txn *badgerdb.Txn, from, to []byte, reverse bool, f func(key, value []
 			return nil
 		}
 		more := true
-		if err := item.Value(func(v []byte) error { more = f(k, v); return nil }); err != nil {
+		err := item.Value(func(v []byte) (err error) {
+			if item.UserMeta() == metaBulk {
+				if buf, err = bulk.follow(k, v, buf); err != nil {
+					return err
+				}
+				v = buf
+			}
+			more = f(k, v)
+			return nil
+		})
+		if err != nil {
 			return err
 		}
 		if !more {

@@ -11,9 +11,10 @@ import (
 )
 
 // open opens the store in dir, or makes it the first time.
+// Its bulk segments are so small that values come and go with them all the time.
 func open(t testing.TB, dir string) *badger.DB {
 	t.Helper()
-	cfg := storetest.Config(filepath.Join(dir, "store"))
+	cfg := badger.WithSegments(storetest.Config(filepath.Join(dir, "store")), 64<<10)
 	db, err := badger.Open(cfg)
 	if errors.Is(err, store.ErrEmpty) {
 		db, err = badger.Create(cfg)

@@ -14,6 +14,7 @@ import (
 // group is one transaction that several requests share. Each is judged against what the transaction holds so far.
 type group struct {
 	txn         *badgerdb.Txn
+	bulk        *bulk // nil: every value is in Badger
 	bytes, keys int64
 	writes      bool
 	judged      []*judgement
@@ -24,8 +25,8 @@ type judgement struct {
 	answer  answer
 }
 
-func newGroup(txn *badgerdb.Txn) *group {
-	return &group{txn: txn, bytes: 64, keys: 2} // the commit's number, and Badger's end of the transaction
+func newGroup(txn *badgerdb.Txn, bulk *bulk) *group {
+	return &group{txn: txn, bulk: bulk, bytes: 64, keys: 2} // the commit's number, and Badger's end of the transaction
 }
 
 func (g *group) fits(r *request) bool {
@@ -40,6 +41,17 @@ func (g *group) requests() []*request {
 	return rs
 }
 
+// applied are the requests that were not refused.
+func (g *group) applied() []*request {
+	rs := make([]*request, 0, len(g.judged))
+	for _, j := range g.judged {
+		if j.answer.err == nil {
+			rs = append(rs, j.request)
+		}
+	}
+	return rs
+}
+
 // apply judges r and, if it may, writes it into the transaction. An error means that the transaction must be thrown away.
 func (g *group) apply(r *request) error {
 	refusal := g.judge(r)
@@ -49,10 +61,13 @@ func (g *group) apply(r *request) error {
 	}
 	var a answer
 	var err error
-	if r.batch == nil {
+	switch {
+	case r.move != nil:
+		err = g.rename(r)
+	case r.batch == nil:
 		a.epoch, err = g.claim(r)
-	} else {
-		a.positions, err = g.write(r.batch)
+	default:
+		a.positions, err = g.write(r)
 	}
 	if err != nil {
 		return err
@@ -79,7 +94,7 @@ func (g *group) judge(r *request) error {
 		}
 	}
 	for i, e := range r.batch.Expect {
-		v, err := lookup(g.txn, e.Key)
+		v, err := lookup(g.txn, g.bulk, e.Key)
 		if err != nil {
 			return fmt.Errorf("reading an expected record: %w", err)
 		}
@@ -91,7 +106,7 @@ func (g *group) judge(r *request) error {
 }
 
 func (g *group) epoch(shard int) (uint64, error) {
-	v, err := lookup(g.txn, epochKey(shard))
+	v, err := lookup(g.txn, g.bulk, epochKey(shard))
 	if err != nil {
 		return 0, fmt.Errorf("reading the epoch of shard %d: %w", shard, err)
 	}
@@ -117,19 +132,27 @@ func (g *group) claim(r *request) (uint64, error) {
 }
 
 // write puts deletes, puts and appends into the transaction, in this order.
-func (g *group) write(b *store.Batch) ([]uint64, error) {
+func (g *group) write(r *request) ([]uint64, error) {
+	b := r.batch
 	for _, k := range b.Delete {
 		if err := g.txn.Delete(k); err != nil {
 			return nil, err
 		}
 	}
-	for _, r := range b.DeleteRange {
-		if err := g.deleteRange(r); err != nil {
+	r.ranged = nil
+	for _, d := range b.DeleteRange {
+		keys, err := g.deleteRange(d)
+		if err != nil {
 			return nil, err
 		}
+		r.ranged = append(r.ranged, keys...)
 	}
-	for _, p := range b.Put {
-		if err := g.txn.Set(p.Key, p.Value); err != nil {
+	for i, p := range b.Put {
+		e := badgerdb.NewEntry(p.Key, p.Value)
+		if r.refs != nil && r.refs[i].length > 0 {
+			e = badgerdb.NewEntry(p.Key, r.refs[i].encode()).WithMeta(metaBulk)
+		}
+		if err := g.txn.SetEntry(e); err != nil {
 			return nil, err
 		}
 	}
@@ -140,18 +163,42 @@ func (g *group) write(b *store.Batch) ([]uint64, error) {
 }
 
 // deleteRange finds the keys as the transaction would leave them so far.
-func (g *group) deleteRange(r store.Range) error {
-	var keys [][]byte
+func (g *group) deleteRange(r store.Range) (keys [][]byte, err error) {
 	walkKeys(g.txn, r.From, r.To, func(k []byte) bool {
 		keys = append(keys, bytes.Clone(k))
 		return len(keys) < r.Most
 	})
 	for _, k := range keys {
 		if err := g.txn.Delete(k); err != nil {
+			return nil, err
+		}
+	}
+	return keys, nil
+}
+
+// rename lets the records of a move name their values' new places, as far as they still name the old ones.
+func (g *group) rename(r *request) error {
+	for i, key := range r.move.keys {
+		item, err := g.txn.Get(key)
+		if err != nil && !errors.Is(err, badgerdb.ErrKeyNotFound) {
+			return fmt.Errorf("reading a record: %w", err)
+		}
+		if r.move.gone[i] = err != nil || !names(item, r.move.refs[i]); r.move.gone[i] {
+			continue
+		}
+		if err := g.txn.SetEntry(badgerdb.NewEntry(key, r.refs[i].encode()).WithMeta(metaBulk)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func names(item *badgerdb.Item, at ref) (same bool) {
+	if item.UserMeta() != metaBulk {
+		return false
+	}
+	err := item.Value(func(v []byte) error { same = bytes.Equal(v, at.encode()); return nil })
+	return same && err == nil
 }
 
 func (g *group) append(lines []store.Append) ([]uint64, error) {
@@ -160,7 +207,7 @@ func (g *group) append(lines []store.Append) ([]uint64, error) {
 	for i, a := range lines {
 		head, known := heads[a.Log]
 		if !known {
-			v, err := lookup(g.txn, store.HeadKey(a.Log))
+			v, err := lookup(g.txn, g.bulk, store.HeadKey(a.Log))
 			if err != nil {
 				return nil, fmt.Errorf("reading the head of log %s: %w", a.Log, err)
 			}
@@ -247,6 +294,16 @@ func (r *request) measure() error {
 	r.keys = int64(keys + len(logs))
 	r.bytes = size + r.keys*perKey + int64(len(logs))*(maxLogName+8+store.HashSize)
 	return nil
+}
+
+// measureBulk takes out of the transaction's share the values that go to a segment.
+func (r *request) measureBulk() {
+	for _, p := range r.batch.Put {
+		if goesToBulk(p.Key, p.Value) {
+			r.bulk += int64(len(p.Value))
+			r.bytes -= int64(len(p.Value)) - refSize
+		}
+	}
 }
 
 // maxLogName and maxLogs bound the logs that one batch appends to: the program names them, not the world, and has two of them.

@@ -65,7 +65,7 @@ func (n *numbers) readRing(b *badgerdb.DB) (count uint64, err error) {
 	err = b.View(func(txn *badgerdb.Txn) error {
 		found := make([]uint64, 0, ringSize)
 		prefix := store.Key(store.KindMeta, "commit", []byte(nil))
-		err := walk(txn, prefix, store.After(prefix), false, func(_, value []byte) bool {
+		err := walk(txn, nil, prefix, store.After(prefix), false, func(_, value []byte) bool {
 			if len(value) == 8 {
 				found = append(found, binary.BigEndian.Uint64(value))
 			}

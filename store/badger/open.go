@@ -1,6 +1,7 @@
 package badger
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -112,18 +113,42 @@ func openHeld(cfg Config, p plate) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
-	d := newDB(cfg, b, guard, numbers)
+	if p.Format < Format { // from here on an older program must not open it
+		p.Format = Format
+		if err := p.hang(cfg.Dir); err != nil {
+			return nil, errors.Join(err, numbers.close(), b.Close())
+		}
+	}
+	bulk, err := findBulk(cfg, b)
+	if err != nil {
+		return nil, errors.Join(err, numbers.close(), b.Close())
+	}
+	d := newDB(cfg, b, guard, numbers, bulk)
 	d.id = p.ID
 	return d, nil
 }
 
+// findBulk reads the records of the bulk kinds, without their values, and opens what they name.
+func findBulk(cfg Config, b *badgerdb.DB) (*bulk, error) {
+	live := make(map[string]ref)
+	err := b.View(func(txn *badgerdb.Txn) error { return eachRef(txn, func(key []byte, r ref) { live[string(key)] = r }) })
+	if err != nil {
+		return nil, damaged(cfg.Dir, err)
+	}
+	bulk, err := openBulk(cfg.bulk(), cmp.Or(cfg.segment, segmentSize), live)
+	if err != nil {
+		return nil, damaged(cfg.Dir, err)
+	}
+	return bulk, nil
+}
+
 func sameStore(dir string, b *badgerdb.DB, p plate) error {
 	return b.View(func(txn *badgerdb.Txn) error {
-		v, err := lookup(txn, metaKey)
+		v, err := lookup(txn, nil, metaKey)
 		if err != nil {
 			return fmt.Errorf("reading the identity of the store in %s: %w", dir, err)
 		}
-		if string(v) != string(p.encode()) {
+		if !p.madeWith(v) {
 			return fmt.Errorf("%w: %s in %s belongs to another database; restore both from one backup", store.ErrForeign, plateName, dir)
 		}
 		return nil
@@ -145,7 +170,7 @@ func OpenScratch(dir string, log *slog.Logger) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	d := newDB(cfg, b, nil, nil)
+	d := newDB(cfg, b, nil, nil, nil)
 	d.lock = lock
 	return d, nil
 }

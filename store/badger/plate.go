@@ -16,7 +16,10 @@ import (
 )
 
 // Format is the number of the layout this program writes. It grows when an older program could misread what a newer one wrote.
-const Format = 1
+//
+//	1  every value in Badger
+//	2  large values of the bulk kinds in segments; all that 1 wrote is read as it is, so Open only hangs the new plate
+const Format = 2
 
 const plateName = "doorward.json"
 
@@ -111,6 +114,16 @@ func (p plate) fits(cfg Config) error {
 			store.ErrForeign, cfg.Dir)
 	}
 	return nil
+}
+
+// madeWith says whether p was this record inside the database: it keeps the format that the store was made with.
+func (p plate) madeWith(record []byte) bool {
+	for p.Format = Format; p.Format > 0; p.Format-- {
+		if string(record) == string(p.encode()) {
+			return true
+		}
+	}
+	return false
 }
 
 // hang writes the plate so that it is either there whole or not at all.

@@ -2,6 +2,7 @@ package badger_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,7 +70,7 @@ func TestRefused(t *testing.T) {
 		}, store.ErrForeign, "restore a backup"},
 		{"a newer format, with fields of its own", func(t *testing.T) badger.Config {
 			cfg := made(t)
-			write(t, filepath.Join(cfg.Dir, "doorward.json"), `{"format": 2, "seals": ["new"]}`)
+			write(t, filepath.Join(cfg.Dir, "doorward.json"), fmt.Sprintf(`{"format": %d, "seals": ["new"]}`, badger.Format+1))
 			return cfg
 		}, store.ErrNewer, "nothing was touched"},
 		{"another key", func(t *testing.T) badger.Config {
