@@ -11,7 +11,11 @@ import (
 func (r *Record) Fingerprint() uint64 {
 	h := fnv.New64a()
 	var n [16]byte
-	binary.BigEndian.PutUint64(n[:], uint64(r.Time.UnixMilli()))
+	stamp := r.Stamp
+	if stamp.IsZero() {
+		stamp = r.Time
+	}
+	binary.BigEndian.PutUint64(n[:], uint64(stamp.UnixMilli()))
 	size := int64(len(r.Key))
 	if r.Key == nil {
 		size = -1

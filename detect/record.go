@@ -10,7 +10,8 @@ type Record struct {
 	Topic     string
 	Partition int
 	Offset    int64
-	Time      time.Time // arrival: the record's timestamp
+	Time      time.Time // arrival: the record's timestamp, unless that is from the future
+	Stamp     time.Time // the record's timestamp where Time is another one, else zero
 	Key       []byte    // nil: none
 	Value     []byte
 	Headers   []Header

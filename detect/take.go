@@ -22,6 +22,7 @@ type taken struct {
 	Advance int64     `json:"advance,omitempty"` // an idle shard's slices closed up to this second
 	Rules   string    `json:"rules,omitempty"`   // another rule set from here on
 	At      time.Time `json:"at,omitzero"`       // the shard's clock, by which old lines are swept
+	Ceiling time.Time `json:"ceiling,omitzero"`  // records with timestamps later than maxEarly after this arrived at this (capArrivals)
 
 	paced   int64              // the second up to which the pace lets this batch go
 	bytes   int                // of what the batch will write, roughly
@@ -41,11 +42,16 @@ const maxBatchBytes = store.MaxBatch / 2
 
 // take evaluates records and commits, in as many batches as their size and the other shards' pace ask for.
 func (s *Shard) take(ctx context.Context, records []Record) error {
+	now := s.config.Now().UTC().Truncate(time.Millisecond)
+	early := capArrivals(records, now)
 	for len(records) > 0 {
 		if err := s.config.Pace.enter(ctx, s.n, records[0].Time, s.evaluator.memory.Closed()); err != nil {
 			return err
 		}
 		s.begin()
+		if early {
+			s.taken.Ceiling = now
+		}
 		n, err := s.takeBatch(records)
 		if err != nil {
 			return err

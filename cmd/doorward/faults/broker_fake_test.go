@@ -5,6 +5,7 @@ package faults
 import (
 	"context"
 	"flag"
+	"fmt"
 	"net"
 	"os"
 	"slices"
@@ -16,6 +17,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"doorward/detect/kafka"
 )
 
 var (
@@ -167,4 +170,13 @@ func (w *world) sum(name string) (sum float64) {
 		}
 	}
 	return sum
+}
+
+// accountOn is an account that lives on a partition; of different n another one.
+func accountOn(partition int32, prefix string, n int) string {
+	for i := 0; ; i++ {
+		if a := fmt.Sprintf("%s-%d-%d", prefix, n, i); int32(kafka.PartitionOf(kafka.Murmur2, []byte(a), partitions)) == partition {
+			return a
+		}
+	}
 }

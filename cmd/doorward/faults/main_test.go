@@ -33,7 +33,7 @@ type row struct {
 }
 
 // rows are all of them; a test holds the documentation to them.
-var rows = slices.Concat(engineRows, brokerRows)
+var rows = slices.Concat(engineRows, brokerRows, trafficRows)
 
 var engineRows = []row{
 	{"F-1", "kill", killRow},
