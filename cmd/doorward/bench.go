@@ -74,7 +74,7 @@ the last third. History (what people look at later) is not written unless --hist
 	fl.DurationVar(&f.soak, "soak", 0, "run at --rate for so long and watch memory, files and disk")
 	fl.StringVar(&f.profile, "profile", "", "file for the CPU profile of the engine while it reads the backlog (go tool pprof)")
 	fl.StringVar(&f.dir, "dir", "", "where to put broker and store (default: a temporary directory)")
-	c.AddCommand(benchBrokerCommand(t), benchFeedCommand(t), benchEngineCommand(t))
+	c.AddCommand(benchBrokerCommand(t), benchFeedCommand(t), benchEngineCommand(t), benchBaselineCommand(t))
 	return c
 }
 
@@ -127,6 +127,9 @@ func (b *bench) run(ctx context.Context) (err error) {
 	}
 	b.engine.end()
 	b.engine = nil
+	if b.baseline {
+		return b.compare(ctx)
+	}
 	return nil
 }
 

@@ -222,7 +222,7 @@ func (e *benchedEngine) answer(ctx context.Context, o engineOrder) error {
 			}
 		}
 		var err error
-		if l.Stages, err = stagesOf(e.samples.Bytes()); err != nil {
+		if l.Stages, err = stagesOf(e.samples.Bytes(), engineStages); err != nil {
 			return err
 		}
 	}

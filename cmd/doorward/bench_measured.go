@@ -222,7 +222,7 @@ func (m *measured) findingsText() string {
 }
 
 func stageNames() (names []string) {
-	for _, s := range stages {
+	for _, s := range engineStages {
 		names = append(names, s.name)
 	}
 	return names

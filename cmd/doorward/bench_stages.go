@@ -18,8 +18,8 @@ type stage struct {
 	own    []string // beginnings of names: these functions and what they call of packages that no stage names
 }
 
-// Stages, in the order they are printed. What no stage names is "other": the scheduler, timers, the bench's own reports.
-var stages = []stage{
+// engineStages are in the order they are printed. What no stage names is "other": the scheduler, timers, the bench's own reports.
+var engineStages = []stage{
 	{"checkpoint", []string{"detect.(*Shard).putPage", "detect.(*Shard).findUseless", "window.(*Memory).Page", "detect.(*checkpoint"}, nil},
 	{"store", []string{"badger.(*DB).Commit"}, []string{"github.com/dgraph-io/", "doorward/store/badger.", "doorward/store."}},
 	{"publish", []string{"store/outbox.(*Relay)", "main.(*house).messages", "kafka.(*Client).Publish"}, []string{"github.com/segmentio/kafka-go"}},
@@ -36,8 +36,8 @@ var stages = []stage{
 
 const otherStage = "other"
 
-// stageOf is the stage of a stack, innermost function first.
-func stageOf(stack []string) string {
+// stageOf is the stage, of some, of a stack, innermost function first.
+func stageOf(stages []stage, stack []string) string {
 	for _, s := range stages {
 		for _, name := range stack {
 			for _, part := range s.inside {
@@ -60,7 +60,7 @@ func stageOf(stack []string) string {
 }
 
 // stagesOf is each stage's share of a CPU profile's time.
-func stagesOf(profile []byte) (map[string]float64, error) {
+func stagesOf(profile []byte, stages []stage) (map[string]float64, error) {
 	p, err := readProfile(profile)
 	if err != nil {
 		return nil, fmt.Errorf("read the CPU profile: %w", err)
@@ -77,7 +77,7 @@ func stagesOf(profile []byte) (map[string]float64, error) {
 			}
 		}
 		n := float64(s.values[len(s.values)-1]) // the last value is nanoseconds
-		shares[stageOf(stack)] += n
+		shares[stageOf(stages, stack)] += n
 		total += n
 	}
 	for name := range shares {
