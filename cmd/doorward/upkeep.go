@@ -11,6 +11,7 @@ import (
 
 	"doorward/auth"
 	"doorward/detect"
+	"doorward/detect/kafka"
 	"doorward/rules/event"
 	"doorward/store"
 	"doorward/store/history"
@@ -169,11 +170,29 @@ func (s *house) keepHistory(ctx context.Context) error {
 	for _, topic := range s.cfg.Topics {
 		for p := range s.shape.Shards {
 			work.run(fmt.Sprintf("%s/%d", topic, p), func(ctx context.Context) error {
-				return s.every(ctx, 2*time.Second, "read history", func(ctx context.Context) error { return s.tailHistory(ctx, topic, p) })
+				return s.every(ctx, 2*time.Second, "read history", func(ctx context.Context) error {
+					err := s.tailHistory(ctx, topic, p)
+					if _, bad := errors.AsType[*kafka.BatchError](err); bad { // it may be a bomb, which costs much each time
+						return errors.Join(err, pause(ctx, time.Minute))
+					}
+					return err
+				})
 			})
 		}
 	}
 	return work.wait()
+}
+
+// pause ends with ctx's error when that comes first.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (s *house) tailHistory(ctx context.Context, topic string, partition int) error {

@@ -242,7 +242,7 @@ func TestDecodeBomb(t *testing.T) {
 func TestDecodePileOfBombs(t *testing.T) {
 	var set [][]byte
 	for i := range int64(3) {
-		big := []detect.Record{{Offset: 0, Time: time.UnixMilli(0), Value: make([]byte, 30<<20)}}
+		big := []detect.Record{{Offset: 0, Time: time.UnixMilli(0), Value: make([]byte, 3<<20)}}
 		set = append(set, rawBatch{base: i, codec: codecZstd, records: big}.bytes())
 	}
 	d := decoder{topic: "t"}

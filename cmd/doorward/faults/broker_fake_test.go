@@ -136,7 +136,7 @@ func (w *world) another(opts ...kgo.Opt) *kgo.Client {
 // write writes records with another program's client and waits until they are acknowledged.
 func (w *world) writeRecords(records ...*kgo.Record) {
 	w.Helper()
-	c := w.another(kgo.ProducerBatchMaxBytes(16<<20), kgo.MaxBufferedBytes(64<<20))
+	c := w.another(kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerBatchMaxBytes(16<<20), kgo.MaxBufferedBytes(64<<20))
 	defer c.Close()
 	ctx, stop := context.WithTimeout(w.Context(), time.Minute)
 	defer stop()
