@@ -153,18 +153,22 @@ func (w *world) says(texts ...string) bool {
 	return !ready && slices.ContainsFunc(texts, func(t string) bool { return strings.Contains(why, t) })
 }
 
-// sum is the sum of a metric over its labels.
-func (w *world) sum(name string) (sum float64) {
+// sum is the sum of a metric over its labels, or of the one whose labels are given.
+func (w *world) sum(name string) float64 {
 	w.Helper()
 	body, err := w.metrics()
 	if err != nil {
 		w.Fatal(err)
 	}
+	return metricOf(body, name)
+}
+
+func metricOf(body, name string) (sum float64) {
 	for l := range strings.Lines(body) {
 		if f := strings.Fields(l); len(f) == 2 && (f[0] == name || strings.HasPrefix(f[0], name+"{")) {
 			v, err := strconv.ParseFloat(f[1], 64)
 			if err != nil {
-				w.Fatal(err)
+				panic("metrics are numbers: " + l)
 			}
 			sum += v
 		}

@@ -28,5 +28,6 @@
 //	F-11   detect.TestFencedInsideABatch a shard that another has claimed commits and publishes no more          every run of the suite
 //	F-13   TestFault/poison 22 kinds of bad records and a spoilt batch: dead letters or a stop that names it, the model holds 2026-11-24: passed
 //	F-13   TestFault/bomb   batches that inflate to a gigabyte, promise to, or are noise: their partitions stop, memory is bounded 2026-11-24: passed, 0.4 GiB
+//	F-14   TestFault/dead   the dead-letter topic refuses: the partition stops, says so, and goes on by itself            2026-11-24: passed
 //	F-15   TestFault/clock  timestamps from 1970 to 2100 end no window, of their shard, its followers or its accounts 2026-11-24: passed
 package faults

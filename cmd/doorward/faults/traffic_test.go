@@ -6,5 +6,6 @@ package faults
 var trafficRows = []row{
 	{"F-13", "poison", poisonRow},
 	{"F-13", "bomb", bombRow},
+	{"F-14", "dead", deadRow},
 	{"F-15", "clock", clockRow},
 }
