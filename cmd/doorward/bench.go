@@ -231,6 +231,9 @@ func (b *bench) askBroker(l *brokerLine) error {
 	return b.broker.ask(struct{}{}, l)
 }
 
+// sayEvery is the time between two words about long work.
+const sayEvery = 10 * time.Second
+
 // drain lets the engine read the backlog.
 func (b *bench) drain() error {
 	var before, after brokerLine
@@ -243,7 +246,12 @@ func (b *bench) drain() error {
 	}
 	cold := first
 	coldEvents := min(2*int64(b.accounts), b.events/2)
+	said := first.At
 	last, err := b.engine.until(func(l engineLine) bool {
+		if l.At-said >= sayEvery.Microseconds() {
+			said = l.At
+			b.t.say("%d of %d events read, %.2f us CPU an event so far", l.Events, b.events, float64(l.CPU)/float64(max(l.Events, 1)))
+		}
 		if l.Events <= coldEvents {
 			cold = l
 		}

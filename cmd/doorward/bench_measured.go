@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -170,6 +171,9 @@ func (m *measured) latencyText() string {
 		figureText(m.LateMs, "; the producer at most %.1f ms late")
 }
 
+// mostRules is how many rules are printed for people, those that fire most; JSON has all.
+const mostRules = 12
+
 // print is for people.
 func (m *measured) print(w io.Writer) {
 	history := "off"
@@ -198,6 +202,10 @@ func (m *measured) print(w io.Writer) {
 		figureText(m.Written, "; %.0f bytes written an event") + figureText(m.WriteAmp, ", %.1f times the live state")})
 	rows = append(rows, []string{"restart", figureText(m.RestartFirst, "%.0f ms to the first verdict after kill -9") + figureText(m.RestartFull, ", %.0f ms to all state")})
 	rows = append(rows, []string{"findings", m.findingsText()})
+	often := slices.SortedFunc(maps.Keys(m.ByRule), func(a, b string) int { return cmp.Or(cmp.Compare(m.ByRule[b], m.ByRule[a]), cmp.Compare(a, b)) })
+	for _, rule := range often[:min(len(often), mostRules)] {
+		rows = append(rows, []string{"  " + rule, fmt.Sprintf("%.1f", m.ByRule[rule])})
+	}
 	rows = append(rows, []string{"baseline", figureText(m.Baseline, "%.1f us CPU an event") + figureText(m.Ratio, ", ratio %.1f")})
 	for _, s := range slices.Sorted(maps.Keys(m.BaselineStages)) {
 		rows = append(rows, []string{"  " + s, fmt.Sprintf("%.1f us", m.BaselineStages[s])})
