@@ -71,6 +71,7 @@ func (c *chaos) actsAmong() (outcomes []string) {
 	}
 	w.caughtUp()
 	w.end()
+	sameAsLog(c.t, c.engine, c.log, 1)
 	return outcomes
 }
 
@@ -153,6 +154,7 @@ func TestRulesChangeDuringCheckpoints(t *testing.T) {
 	w.caughtUp()
 	w.end()
 	sameAsReplay(t, w, events)
+	sameAsLog(t, c.engine, log, 2)
 	if under == 0 {
 		t.Error("no checkpoint was under way when the rules changed")
 	}

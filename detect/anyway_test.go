@@ -23,6 +23,7 @@ func TestAnyWay(t *testing.T) {
 				c := &chaos{t: t, set: builtinSet(t), log: log, n: n, random: rand.New(rand.NewPCG(seed, 3)), rough: true}
 				c.store()
 				sameAsReplay(t, c.run(), events)
+				sameAsLog(t, c.engine, log, n)
 				return
 			}
 			set := rulesOf(t, accountRules)
@@ -31,6 +32,7 @@ func TestAnyWay(t *testing.T) {
 			for _, c := range []*chaos{smooth, rough} {
 				c.store()
 				sameAsReplay(t, c.run(), events)
+				sameAsLog(t, c.engine, log, n)
 			}
 			got, want := accountsOf(t, rough.engine), accountsOf(t, smooth.engine)
 			if len(got) != len(want) || len(want) == 0 {

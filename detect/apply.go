@@ -23,6 +23,7 @@ func (v *Evaluator) Apply(act auth.Act) error {
 	before, after, refused := *record, *record, ""
 	switch {
 	case before.Home != v.config.Shard: // its first event came elsewhere after the act was put in: only its home writes its record
+		v.foreign(v.sequence, before.Home)
 		refused = auth.RefusedUnknown
 	case act.Saw != 0 && act.Saw != before.Version:
 		refused = auth.RefusedVersion

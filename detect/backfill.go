@@ -28,6 +28,7 @@ func (s *Shard) BeginBackfill(ctx context.Context) error {
 func (s *Shard) Backfill(ctx context.Context, e *event.Event) error {
 	v := s.evaluator
 	v.sequence++
+	s.taken.History++
 	a, err := v.accounts.of(e, v.memory)
 	if err != nil || v.seen.add(v.seen.of(e)) {
 		return err

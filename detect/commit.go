@@ -88,19 +88,13 @@ func (s *Shard) putDelta(b *store.Batch) (size int) {
 }
 
 func (s *Shard) putProgress(b *store.Batch) error {
+	s.progress.Turn = s.taken.Turn
 	p, err := json.Marshal(s.progress)
 	if err != nil {
 		return fmt.Errorf("encode progress: %w", err)
 	}
-	l, err := json.Marshal(s.taken)
-	if err != nil {
-		return fmt.Errorf("encode the shard's log: %w", err)
-	}
 	b.Put = append(b.Put, store.Pair{Key: s.progressKey(), Value: p})
-	if s.taken.Last >= s.taken.First {
-		b.Put = append(b.Put, store.Pair{Key: store.Key(store.KindShardLog, store.Shard(s.n), s.taken.First), Value: l})
-	}
-	return nil
+	return s.putLog(b)
 }
 
 // putAccounts writes changed records. One that is new here must be new everywhere: another shard may be its home.

@@ -170,6 +170,7 @@ func TestRulesChanged(t *testing.T) {
 	if f := got["test.first"]; f.Response != "review" || f.Capped != "new_window" {
 		t.Errorf("a new first_seen must not lock: %+v", f)
 	}
+	sameAsLog(t, db, log, 1)
 	lines, err := journal.Read(context.Background(), db, 1, 100, false)
 	if err != nil {
 		t.Fatal(err)

@@ -187,6 +187,8 @@ func (w *world) caughtUp() {
 			for _, s := range w.shards {
 				w.t.Logf("%+v", s.Status())
 			}
+			w.stop()
+			w.done.Wait()
 			w.t.Fatalf("%d records or rows are still waiting", behind)
 		}
 		time.Sleep(5 * time.Millisecond) // a poll, not a wait for luck

@@ -25,6 +25,9 @@ type EvaluatorConfig struct {
 	Cases     func(id string) (cases.Case, bool, error)
 	Found     func(ids []string) ([]bool, error) // which findings there are already; nil: none
 
+	Geo     []string // the databases behind Place, for the shard's log
+	Program string   // the program's version, for the same
+
 	repeats int  // identities remembered; 0: repeatsKept, which is the contract's
 	keepAll bool // keep every account's record: there is no store to read it from
 }

@@ -150,7 +150,9 @@ func (v *Evaluator) findings(f *rules.Facts) ([]rules.Finding, error) {
 	}
 	first := all[:0]
 	for i := range all {
-		if !found[i] {
+		if found[i] {
+			v.owed.heard.Found = append(v.owed.heard.Found, ids[i])
+		} else {
 			first = append(first, all[i])
 		}
 	}

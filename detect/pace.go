@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"doorward/rules/window"
@@ -16,6 +17,7 @@ const paceSpan = 60
 // Pace keeps the shards of a process close enough to one another that each can read the others' windows as of a closed slice. It
 // decides when a shard goes on, never what it sees: that is written in the shard's log.
 type Pace struct {
+	turns  atomic.Uint64 // see turn (log.go)
 	mu     sync.Mutex
 	move   chan struct{} // closed and made anew when something changed
 	shards []paceShard

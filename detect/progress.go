@@ -22,10 +22,12 @@ import (
 type progress struct {
 	Sequence  uint64     `json:"sequence"`
 	Positions []Position `json:"positions"`
-	Clock     time.Time  `json:"clock,omitzero"` // the running maximum of arrival
-	Inbox     uint64     `json:"inbox"`          // position of the newest act applied
-	Rules     string     `json:"rules"`          // fingerprint of the rule set in force
-	Layout    string     `json:"layout"`         // of the windows that deltas hold
+	Clock     time.Time  `json:"clock,omitzero"`  // the running maximum of arrival
+	Inbox     uint64     `json:"inbox"`           // position of the newest act applied
+	Rules     string     `json:"rules"`           // fingerprint of the rule set in force
+	Layout    string     `json:"layout"`          // of the windows that deltas hold
+	Terms     string     `json:"terms,omitempty"` // fingerprint of what else decides
+	Turn      uint64     `json:"turn,omitempty"`  // of the newest line of the log
 
 	Checkpoint uint64 `json:"checkpoint"` // the sequence at which the newest whole checkpoint began: deltas after it complete it; 0: none
 
@@ -86,6 +88,9 @@ func (s *Shard) load(ctx context.Context) error {
 		}
 	}
 	s.progress.Generation = generation
+	if err := s.takeTurnsAfter(ctx); err != nil {
+		return err
+	}
 	if err := s.findUseless(); err != nil {
 		return err
 	}
@@ -109,7 +114,11 @@ func unixOf(t time.Time) int64 {
 // restore reads pages and deltas into the empty memory.
 func (s *Shard) restore(ctx context.Context) error {
 	v := s.evaluator
-	r := restoring{shard: s, ctx: ctx, layouts: map[string]*window.Layout{}, seen: seenLoad{kept: v.seen.kept}}
+	begun, err := s.readBegun(ctx)
+	if err != nil {
+		return err
+	}
+	r := restoring{shard: s, ctx: ctx, layouts: map[string]*window.Layout{}, begun: begun, seen: seenLoad{kept: v.seen.kept}}
 	pages := store.Key(store.KindCheckpoint, store.Shard(s.n), s.progress.Checkpoint)
 	deltas := store.Key(store.KindDelta, store.Shard(s.n))
 	for _, part := range []struct{ from, to []byte }{
@@ -139,6 +148,7 @@ type restoring struct {
 	shard   *Shard
 	ctx     context.Context
 	layouts map[string]*window.Layout
+	begun   begun
 	seen    seenLoad
 	content []byte // of the windows of the pieces gathered
 	layout  string
@@ -149,8 +159,11 @@ type restoring struct {
 // pieceNumberSize is the number of a piece or page at the end of its key.
 const pieceNumberSize = 4
 
+// sequenceAt is where the sequence of a piece or page begins in its key: behind kind and shard.
+const sequenceAt = 3
+
 func (r *restoring) piece(key, value []byte) bool {
-	if len(value) < 1+layoutIDSize || len(key) <= pieceNumberSize {
+	if len(value) < 1+layoutIDSize || len(key) != sequenceAt+8+pieceNumberSize {
 		r.err = errNotOurs
 		return false
 	}
@@ -195,7 +208,7 @@ func (r *restoring) flush() error {
 		}
 		r.layouts[r.layout] = l
 	}
-	err := r.shard.evaluator.memory.Restore(r.content, l)
+	err := r.shard.evaluator.memory.Restore(r.content, l.Without(r.begun.after(binary.BigEndian.Uint64([]byte(r.of)[sequenceAt:]))))
 	r.content = r.content[:0]
 	return err
 }
@@ -273,22 +286,10 @@ func (s *Shard) prepare(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read layout: %w: %w", errNotOurs, err)
 		}
-		had := map[string]bool{}
-		for slot := range old.Len() {
-			had[old.Spec(slot).Text()] = true
-		}
-		for slot := range l.Len() {
-			if text := l.Spec(slot).Text(); !had[text] { // one that comes back has missed what came meanwhile
-				known[text] = s.progress.Clock
-			}
-		}
+		known.changed(old, l, s.progress.Clock)
 	}
-	for slot := range l.Len() {
-		if from, ok := known[l.Spec(slot).Text()]; ok {
-			v.memory.KnownFrom(slot, from)
-		}
-	}
-	if !changed && id == s.progress.Layout {
+	known.tell(v.memory)
+	if terms := v.terms(); !changed && id == s.progress.Layout && terms.id() == s.progress.Terms {
 		return nil
 	}
 	return s.changeRules(ctx, l, id, known)
@@ -299,16 +300,27 @@ func (s *Shard) changeRules(ctx context.Context, l *window.Layout, id string, kn
 	v := s.evaluator
 	s.begin()
 	v.sequence++
-	s.taken.Rules = v.config.Rules.Fingerprint()
-	if s.progress.Rules != "" {
+	terms := v.terms()
+	s.taken.Rules, s.taken.Terms = v.config.Rules.Fingerprint(), terms.id()
+	if s.progress.Rules != "" && s.progress.Rules != s.taken.Rules {
 		v.owed.entries = append(v.owed.entries, s.rulesChanged(s.progress.Rules, s.taken.Rules))
 	}
 	ages, err := json.Marshal(known)
 	if err != nil {
 		return fmt.Errorf("encode windows' ages: %w", err)
 	}
-	v.owed.put = append(v.owed.put, store.Pair{Key: s.progressKey("layout", id), Value: l.Marshal()}, store.Pair{Key: s.progressKey("known"), Value: ages})
-	s.progress.Rules, s.progress.Layout = s.taken.Rules, id
+	begun, err := s.readBegun(ctx)
+	if err != nil {
+		return err
+	}
+	stored, err := ruleSetPairs(v.config.Rules)
+	if err != nil {
+		return err
+	}
+	v.owed.put = append(append(v.owed.put, stored...), store.Pair{Key: s.progressKey("layout", id), Value: l.Marshal()},
+		store.Pair{Key: s.progressKey("known"), Value: ages}, store.Pair{Key: s.progressKey("begun"), Value: begun.encode()},
+		store.Pair{Key: s.progressKey("terms", terms.id()), Value: terms.encode()})
+	s.progress.Rules, s.progress.Layout, s.progress.Terms = s.taken.Rules, id, s.taken.Terms
 	return s.commit(ctx)
 }
 

@@ -20,10 +20,15 @@ type taken struct {
 	Acts    []uint64  `json:"acts,omitempty"`    // positions in the inbox
 	AsOf    []int64   `json:"as_of,omitempty"`   // the last closed slice of each shard that was read
 	Advance int64     `json:"advance,omitempty"` // an idle shard's slices closed up to this second
-	Rules   string    `json:"rules,omitempty"`   // another rule set from here on
+	Rules   string    `json:"rules,omitempty"`   // the rule set from here on
+	Terms   string    `json:"terms,omitempty"`   // what else decides from here on
+	History uint64    `json:"history,omitempty"` // events that were put in from files
+	Turn    uint64    `json:"turn,omitempty"`    // its place among the batches of all shards of the process
 	At      time.Time `json:"at,omitzero"`       // the shard's clock, by which old lines are swept
 	Ceiling time.Time `json:"ceiling,omitzero"`  // records with timestamps later than maxEarly after this arrived at this (capArrivals)
+	heard
 
+	acts    [][]byte           // as they stood in the inbox
 	paced   int64              // the second up to which the pace lets this batch go
 	bytes   int                // of what the batch will write, roughly
 	weighed weighed            // what of it is in bytes
@@ -141,7 +146,7 @@ func (s *Shard) lookAhead(records []Record) ([]item, error) {
 
 // begin starts a batch: the windows across accounts read the other shards as of what they have closed by now.
 func (s *Shard) begin() {
-	s.taken = taken{First: s.evaluator.sequence + 1, AsOf: s.config.Pace.asOf(s.n), last: map[string]*Record{}, paced: noSlice}
+	s.taken = taken{First: s.evaluator.sequence + 1, AsOf: s.config.Pace.asOf(s.n), Turn: s.config.Pace.turn(), last: map[string]*Record{}, paced: noSlice}
 	s.taken.weighed.evicted = s.evaluator.memory.Evicted()
 	s.evaluator.memory.Read(s.taken.AsOf)
 }
@@ -155,6 +160,7 @@ func (s *Shard) takeOne(it *item) error {
 			return err
 		}
 		if home != s.n {
+			s.evaluator.foreign(s.evaluator.sequence+1, home)
 			it.poison = &event.Error{Code: event.WrongHome, Field: "subject", Problem: fmt.Sprintf(
 				"the account's events have come on partition %d and this one on partition %d; all producers have to use the same partitioner, and topics the same number of partitions", home, s.n)}
 		}
@@ -222,7 +228,8 @@ func (s *Shard) applyInbox(ctx context.Context) error {
 			}
 			s.weigh()
 			s.taken.bytes += s.checkpoint.recordBytes // what it makes of the account's windows is written whole
-			s.taken.Acts = append(s.taken.Acts, l.Position)
+			s.taken.bytes += len(l.Value)
+			s.taken.Acts, s.taken.acts = append(s.taken.Acts, l.Position), append(s.taken.acts, l.Value)
 			s.progress.Inbox = l.Position
 		}
 		if err := s.commit(ctx); err != nil {
@@ -260,6 +267,10 @@ func (s *Shard) idle(ctx context.Context) error {
 
 // rulesChanged is the line of the journal for another rule set.
 func (s *Shard) rulesChanged(from, to string) journal.Entry {
-	return journal.Entry{At: s.evaluator.memory.Clock(), Kind: journal.RulesChanged, By: "doorward", Cause: to, Shard: s.n,
+	at := s.evaluator.memory.Clock()
+	if at.IsZero() { // nothing has come here yet, and an entry has a time
+		at = s.config.Now().UTC()
+	}
+	return journal.Entry{At: at, Kind: journal.RulesChanged, By: "doorward", Cause: to, Shard: s.n,
 		Sequence: s.evaluator.sequence, Detail: map[string]string{"from": from, "to": to}}
 }

@@ -8,6 +8,7 @@ import (
 // weighed is how much of what is owed has been added to a batch's bytes.
 type weighed struct {
 	rows, put, changed, cases, entries, outcomes int
+	heard                                        int
 	evicted                                      uint64
 }
 
@@ -35,6 +36,9 @@ func (s *Shard) weigh() {
 	n += 1024 * (len(o.entries) - w.entries)
 	n += 4096 * (len(o.outcomes) - w.outcomes)
 	w.entries, w.outcomes = len(o.entries), len(o.outcomes)
+	heard := len(o.heard.Found) + len(o.heard.Foreign)
+	n += heardWeight * (heard - w.heard)
+	w.heard = heard
 	if evicted := v.memory.Evicted(); evicted != w.evicted { // each leaves its tomb, and the record as others still read it
 		n += int(evicted-w.evicted) * s.checkpoint.recordBytes
 		w.evicted = evicted

@@ -84,6 +84,7 @@ type loader struct {
 	compiled           []*compiled
 	ids                map[string]*draft
 	mistakes, warnings Errors
+	files              []File
 }
 
 func newLoader() *loader { return &loader{pool: newPool(), ids: map[string]*draft{}} }
@@ -102,6 +103,7 @@ func (l *loader) end() (set *Set, err error) {
 func (l *loader) say(e *Error) { l.mistakes = append(l.mistakes, e) }
 
 func (l *loader) file(src *source) {
+	l.files = append(l.files, File{src.file, src.text})
 	if e := src.scan(); e != nil {
 		l.say(e)
 		return

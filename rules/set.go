@@ -24,6 +24,7 @@ type Set struct {
 	layout   *window.Layout
 	payee    int // slot of payeeKnown
 	print    string
+	files    []File
 	readers  sync.Pool
 }
 
@@ -44,7 +45,7 @@ type compiled struct {
 
 func (l *loader) finish() (*Set, error) {
 	sort.Slice(l.compiled, func(i, j int) bool { return l.compiled[i].ID < l.compiled[j].ID })
-	s := &Set{compiled: l.compiled, by: map[event.Type]*listeners{}, slots: l.pool.slots}
+	s := &Set{compiled: l.compiled, by: map[event.Type]*listeners{}, slots: l.pool.slots, files: l.files}
 	var specs []window.Spec
 	for i := range s.slots {
 		if w := s.slots[i].spec; w != nil {
@@ -150,3 +151,28 @@ func (s *Set) Layout() *window.Layout { return s.layout }
 // Fingerprint is the hash of every rule's id and version, whatever files and order they stand in: two sets with the same fingerprint decide
 // alike.
 func (s *Set) Fingerprint() string { return s.print }
+
+// File is a file of rules as it was read.
+type File struct {
+	Name string `json:"name"`
+	Text string `json:"text"`
+}
+
+// Files are what the set was made of, in the order they were read: LoadFiles makes the same set of them. Do not change them.
+func (s *Set) Files() []File { return s.files }
+
+// LoadFiles compiles what Files gave.
+func LoadFiles(files []File) (*Set, error) {
+	l := newLoader()
+	for _, f := range files {
+		l.file(newSource(f.Name, f.Text))
+	}
+	set, err := l.end()
+	switch {
+	case err != nil:
+		return nil, err
+	case len(l.mistakes) > 0:
+		return nil, l.mistakes
+	}
+	return set, nil
+}

@@ -11,7 +11,8 @@ const (
 	KindMeta       = 'M' // M <name>                          format, identity, when and by whom the store was made
 	KindEpoch      = 'e' // e shard2                          who owns a shard
 	KindProgress   = 'p' // p shard2                          what a shard has taken in: sequence, offsets, slices, rule set
-	KindShardLog   = 'l' // l shard2 sequence8                what a shard took in, by sequence (DESIGN, "What determinism means")
+	KindShardLog   = 'l' // l shard2 sequence8 [position8]    what a shard took in, by sequence; the acts among it (DESIGN, "What determinism means")
+	KindRuleSet    = 'R' // R <fingerprint> 0 n4              every rule set that was ever in force, in pieces
 	KindDelta      = 'd' // d shard2 sequence8                records of windows that a commit changed
 	KindCheckpoint = 'c' // c shard2 generation8 page4        all windows of a shard, in pages
 	KindAccount    = 'a' // a <account>                       auth.Account, written by its shard only
