@@ -12,12 +12,32 @@ import (
 //	record: hash 16; stamp, newest + 1, newest - first (signed), floor + 1, 2 * cells + mark, bytes of them (varints); those bytes
 //	        (packed.go), sparse. Version 2: cells without the mark
 //	tomb:   hash 16, stamp 8
-//	grave:  slice 8, then as a record
+//	grave:  slice 8, tick (varint; not in version 2), then as a record
 //
-// Crash story: a page must be committed with or after the delta that holds what was changed before the page was made; then what a store
+// or, without a key, a moment (slice, tick, the jump's slice and the tick at which it ends, varints), or an entry of a log (log.go).
+//
+// Crash story: a page must be committed with or after the delta that holds what was taken in before the page was made; then what a store
 // holds is never ahead of its sequence. The pages of one checkpoint (from Page(0) on), then the deltas since its Page(0) in their order, give
-// the memory as of the last delta: the greater stamp wins, a tomb beats what is not newer. Pages come first: what left after a page was made
-// must meet its tomb after it.
+// the memory as of the last delta, record by record:
+//
+//   - A record that was written whole replaces what is not newer. A take changes only what its stamp says has not had it. So a page may have been
+//     made at any time, and an event may be in its account's record and not in its address's: each record takes in just what it lacks, in
+//     order, and what a window does depends on its own bytes, the record's header and the event. Where the event lay in its account's time,
+//     and which records it changed, was decided when it came and is written: an event too late is not in a log.
+//   - Nothing leaves because of a take that is put in again; what left has its tomb at its place among the takes. What was taken in before it
+//     is gone with it, what came after it begins a new record. A page with the later record has a stamp that tomb and takes do not reach.
+//   - A record that was in no page because it left before its page was made, and one that moved to where the pages had passed, comes back
+//     wrongly short from the takes; the tomb takes the one out, and the other was written whole with the next delta (table.passed). Until
+//     then nobody reads it. A record that moved the other way is in two pages, and the newer wins.
+//   - What acts do (Forget, Learn, ClearPlain), what rules remember, and the mark that an event too late leaves, is written as whole records.
+//     Within a delta those come first: they are as of its end, so its takes pass them by.
+//   - Graves are what other shards see of the past; they are written as they are, with the shard's moment, so that a jump of the clock
+//     before a crash is one after it.
+//   - A log is read under the layout it was written under. Its takes change the windows that both layouts have, as they did then; windows
+//     that are new are empty until the first Take, as in a record written whole; one that a layout in between did not have is emptied.
+//     Windows do not look at one another, so leaving some out changes nothing of the others.
+//
+// Order of evictions, room and readings follow from the records and their stamps. crash_test.go holds all of it together.
 const (
 	frameVersion  = 3
 	frameUnmarked = 2 // is still read
@@ -27,6 +47,10 @@ const (
 	tagRecord = 0
 	tagTomb   = 1
 	tagGrave  = 2
+	tagMoment = 3
+	tagTake   = 4
+	tagType   = 5
+	tagMark   = 6
 
 	gravesPerPage = 256
 )
@@ -41,17 +65,32 @@ func endFrame(dst []byte, at int) []byte {
 }
 
 // Dirty appends what changed since the last call as one frame; nothing changed: nothing. It names no layout: store Layout.Marshal beside.
-// Who keeps no store calls it too, now and then: what has been evicted is noted until it does.
+// Who keeps no store calls it too, now and then: what was taken in is kept until it does.
 func (m *Memory) Dirty(dst []byte) []byte {
 	at := len(dst)
 	dst = beginFrame(dst)
+	if m.written != m.now {
+		m.written = m.now
+		dst = m.now.append(dst)
+	}
 	for k := range Keys {
 		dst = m.table(k).appendDirty(dst, byte(k))
 	}
+	dst = append(dst, m.log.b...)
+	m.log.begin()
+	m.view.logged = false
 	if len(dst) == at+frameHead {
 		return dst[:at]
 	}
 	return endFrame(dst, at)
+}
+
+func (n *moment) append(dst []byte) []byte {
+	dst = append(dst, tagMoment)
+	for _, x := range [...]int64{n.slice, n.tick, n.jumpFrom, n.jumpEnds} {
+		dst = binary.AppendUvarint(dst, uint64(x))
+	}
+	return dst
 }
 
 func (m *Memory) table(k int) *table {
@@ -66,11 +105,6 @@ func (t *table) appendDirty(dst []byte, key byte) []byte {
 		dst = t.graves.queue[i].append(dst, key)
 		t.graves.queue[i].written = true
 	}
-	for _, d := range t.tombs {
-		dst = append(dst, tagTomb, key)
-		dst = append(dst, d.id[:]...)
-		dst = binary.LittleEndian.AppendUint64(dst, d.stamp)
-	}
 	for _, ref := range t.dirty { // one that has moved or left since is no longer there
 		if !t.holds(ref) {
 			continue
@@ -80,13 +114,14 @@ func (t *table) appendDirty(dst []byte, key byte) []byte {
 			dst = appendRecord(append(dst, tagRecord, key), rec)
 		}
 	}
-	t.tombs, t.dirty = t.tombs[:0], t.dirty[:0]
+	t.dirty = t.dirty[:0]
 	return dst
 }
 
 func (d *grave) append(dst []byte, key byte) []byte {
 	dst = append(dst, tagGrave, key)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(d.at))
+	dst = binary.AppendUvarint(dst, uint64(d.born))
 	return appendRecord(dst, d.rec)
 }
 
@@ -150,7 +185,11 @@ func readRecord(rec, b []byte, most int, version byte) ([]byte, int) {
 // places: what moves to an earlier one meanwhile is in a delta.
 func (m *Memory) Page(n int) (page []byte, more bool) {
 	k, chunk := n%len(Keys), n/len(Keys)
-	page = m.table(k).appendPage(beginFrame(nil), byte(k), chunk)
+	page = beginFrame(nil)
+	if n == 0 && m.now != (moment{}) {
+		page = m.now.append(page)
+	}
+	page = m.table(k).appendPage(page, byte(k), chunk)
 	for j := range Keys {
 		t := m.table(j)
 		c := chunk
@@ -158,6 +197,11 @@ func (m *Memory) Page(n int) (page []byte, more bool) {
 			c++
 		}
 		more = more || t.hasPage(c)
+	}
+	if !more { // what moves from now on is in a page already
+		for j := range Keys {
+			m.table(j).paged = -1
+		}
 	}
 	if len(page) == frameHead {
 		return nil, more

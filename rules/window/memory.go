@@ -3,12 +3,9 @@ package window
 import (
 	"math"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"doorward/rules/event"
 )
 
 // DefaultBudget is how many records of each key a shard keeps unless told otherwise.
@@ -28,6 +25,7 @@ type Memory struct {
 
 	clock     atomic.Int64 // running maximum of arrival, ms; Nothing
 	now       moment
+	written   moment // by the last Dirty
 	asOf      []int64
 	knownFrom []int64 // by slot: known when time or slice is past it
 	plans     map[string]*plan
@@ -35,6 +33,9 @@ type Memory struct {
 	values    values
 	joined    bool
 	loose     bool // Restore has put graves in since the last settle
+
+	log     log     // of what was taken in since the last Dirty
+	replays replays // of Restore
 
 	list   []byte    // of rules' memories in the making (again.go)
 	warm   []warming // of Warm, kept for its room
@@ -46,15 +47,6 @@ type Memory struct {
 	across  []*table     // by position in Keys; 0 is nil
 }
 
-// plan is what an event type changes: by position in Keys, the windows, and whether a record is made and marked though none of them does.
-type plan struct {
-	byKey [][]*cell
-	marks []bool
-}
-
-// maxPlans bounds the plans kept: types come from outside.
-const maxPlans = 1024
-
 // NewMemory makes an empty memory for a shard. hashKey is the same for all shards of a store. budget is the most records kept per key, 0:
 // DefaultBudget; the least recently changed leaves first. b may be nil: then windows across accounts hold this shard's part only.
 func NewMemory(l *Layout, hashKey [16]byte, shard int, budget int, b *Board) *Memory {
@@ -64,12 +56,13 @@ func NewMemory(l *Layout, hashKey [16]byte, shard int, budget int, b *Board) *Me
 	m := &Memory{layout: l, board: b, shard: shard, budget: budget, key: hashKey, hash: newHasher(hashKey), knownFrom: make([]int64, len(l.readings)),
 		plans: map[string]*plan{}, across: make([]*table, len(Keys))}
 	m.clock.Store(Nothing)
+	m.log.begin()
 	for i := range m.knownFrom {
 		m.knownFrom[i] = math.MinInt64
 	}
-	m.account = newTable(budget, false, &m.arena)
+	m.account = newTable(0, budget, &m.arena, &m.log)
 	for k := 1; k < len(Keys); k++ {
-		m.across[k] = newTable(budget, true, &m.arena)
+		m.across[k] = newTable(k, budget, &m.arena, &m.log)
 		if b != nil && len(l.byKey[k]) > 0 {
 			b.presence[k].size(budget * len(b.members))
 			m.across[k].presence = mine{&b.presence[k], 1 << (shard % 8)}
@@ -94,7 +87,10 @@ func (m *Memory) Take(in *Input) *View {
 	m.settle()
 	v, p := &m.view, m.plan(string(in.Event.Type))
 	v.begin(in)
-	m.takeAccount(v, p)
+	changed := byte(0)
+	if m.takeAccount(v, p) {
+		changed = 1
+	}
 	if v.at.timing == TooLate {
 		return v
 	}
@@ -108,15 +104,21 @@ func (m *Memory) Take(in *Input) *View {
 			locked = true
 			m.mu.Lock()
 		}
-		m.takeAcross(v, k, h, p)
+		if m.takeAcross(v, k, h, p) {
+			changed |= 1 << k
+		}
 	}
 	if locked {
 		m.mu.Unlock()
 	}
+	if changed != 0 {
+		m.log.take(v, p, changed)
+	}
 	return v
 }
 
-func (m *Memory) takeAccount(v *View, p *plan) {
+// takeAccount reports whether it changed the record.
+func (m *Memory) takeAccount(v *View, p *plan) bool {
 	t, h, o := m.account, m.values.id(0), &v.at
 	o.at = clampMillis(v.in.Event.Time)
 	ref, ok := t.find(h)
@@ -138,9 +140,9 @@ func (m *Memory) takeAccount(v *View, p *plan) {
 	v.recs[0], v.found[0] = w.rec, true
 	v.passed = reflects(w.rec, v.in.Sequence)
 	if o.timing == TooLate || v.passed {
-		return
+		return false
 	}
-	m.mark(t, ref, w.rec, o, v.in.Sequence)
+	mark(w.rec, o, v.in.Sequence)
 	old := o.at < floor(w.rec)
 	for _, c := range p.byKey[0] {
 		if (!old || c.kind.keeps) && c.counts(o.event) {
@@ -152,9 +154,10 @@ func (m *Memory) takeAccount(v *View, p *plan) {
 		t.young = sizeOf(w.rec)
 	}
 	v.recs[0] = w.rec
+	return true
 }
 
-func (m *Memory) takeAcross(v *View, k int, h *id, p *plan) {
+func (m *Memory) takeAcross(v *View, k int, h *id, p *plan) bool {
 	t, o := m.across[k], &v.slice
 	ref, ok := t.find(h)
 	if !ok {
@@ -164,12 +167,12 @@ func (m *Memory) takeAcross(v *View, k int, h *id, p *plan) {
 	*w = t.open(ref)
 	v.recs[k], v.found[k] = w.rec, true
 	if reflects(w.rec, v.in.Sequence) {
-		return
+		return false
 	}
 	if ok && m.now.jumped(w.rec) {
 		t.bury(w.rec, m.now)
 	}
-	m.mark(t, ref, w.rec, o, v.in.Sequence)
+	mark(w.rec, o, v.in.Sequence)
 	for _, c := range p.byKey[k] {
 		if c.counts(o.event) {
 			v.note(c, c.kind.observe(w, o, c))
@@ -180,38 +183,16 @@ func (m *Memory) takeAcross(v *View, k int, h *id, p *plan) {
 		t.young = sizeOf(w.rec)
 	}
 	v.recs[k] = w.rec
+	return true
 }
 
 // mark writes an event into a record's header, whose stamp makes it the most recently changed.
-func (m *Memory) mark(t *table, ref uint32, rec []byte, o *occasion, sequence uint64) {
+func mark(rec []byte, o *occasion, sequence uint64) {
 	setStamp(rec, sequence)
 	setNewest(rec, max(o.at, newest(rec)))
 	if f := first(rec); f < 0 || o.at < f {
 		setFirst(rec, o.at)
 	}
-	t.touch(ref, rec)
-}
-
-// counts: is the event of the direction that c asks for.
-func (c *cell) counts(e *event.Event) bool { return c.spec.Where == "" || c.spec.Where == e.Direction }
-
-func (m *Memory) plan(eventType string) *plan {
-	if p := m.plans[eventType]; p != nil {
-		return p
-	}
-	if len(m.plans) >= maxPlans {
-		clear(m.plans)
-	}
-	p := &plan{make([][]*cell, len(Keys)), make([]bool, len(Keys))}
-	for _, c := range m.layout.cells {
-		if c.kind.match == nil && c.types.match(eventType) || c.kind.match != nil && c.kind.match(c, eventType) {
-			p.byKey[c.key] = append(p.byKey[c.key], c)
-			p.marks[c.key] = true
-		}
-		p.marks[c.key] = p.marks[c.key] || c.kind == &ageAcrossKind // an age begins with any event
-	}
-	m.plans[strings.Clone(eventType)] = p // the event's text is good for its batch only
-	return p
 }
 
 func clampMillis(t time.Time) int64 { return max(0, t.UnixMilli()) }
@@ -266,9 +247,19 @@ func (m *Memory) SetClock(arrival time.Time) {
 	m.clock.Store(Nothing)
 	if !arrival.IsZero() {
 		m.clock.Store(clampMillis(arrival))
-		m.now = moment{slice: clampMillis(arrival) / 1000}
+		slice := clampMillis(arrival) / 1000
+		if m.now.slice == 0 || slice < m.now.slice { // no frame has told more
+			m.now = moment{slice: slice}
+		}
+		if slice > m.now.slice {
+			m.now.move(slice)
+		}
+		m.written = m.now
 	}
 	m.settle()
+	for _, t := range m.across[1:] {
+		t.graves.purge(m.now.tick)
+	}
 	m.join()
 }
 

@@ -25,6 +25,10 @@ func (v *View) SetPlain(on bool) {
 		return
 	}
 	w.rec[47] ^= isPlain
+	if v.logged {
+		v.m.log.mark(on)
+		return
+	}
 	setStamp(w.rec, max(v.in.Sequence, stamp(w.rec)))
 	w.t.touch(w.ref, w.rec)
 }

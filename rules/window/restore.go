@@ -11,14 +11,14 @@ import (
 var ErrDamaged = errors.New("damaged")
 
 // Restore puts in what Dirty or Page wrote under the stored layout (nil: m's own); several frames may follow one another. Windows are
-// matched by their canonical text, an Again by its rule's earlier ids too; new ones start empty. Nothing is evicted before the next Take.
-// On ErrDamaged nothing of the damaged frame was put in.
+// matched by their canonical text, an Again by its rule's earlier ids too; new ones start empty, and stay so through the events that a
+// frame tells of: those came under the stored layout. Nothing is evicted before the next Take. On ErrDamaged nothing of the damaged frame was
+// put in.
 func (m *Memory) Restore(b []byte, stored *Layout) error {
 	if stored == nil {
 		stored = m.layout
 	}
-	moves := m.layout.movesFrom(stored)
-	var scratch []byte
+	m.replays.of(m, stored)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.loose = true
@@ -27,15 +27,13 @@ func (m *Memory) Restore(b []byte, stored *Layout) error {
 		if err != nil {
 			return fmt.Errorf("restore windows: %w", err)
 		}
-		if err := walk(version, entries, stored, func(byte, int, int64, []byte) {}); err != nil {
+		if err := m.walk(version, entries, func(*entry) {}); err != nil {
 			return fmt.Errorf("restore windows: %w", err)
 		}
-		err = walk(version, entries, stored, func(tag byte, k int, slice int64, body []byte) {
-			scratch = m.table(k).restore(tag, slice, body, moves[k], scratch)
-		})
-		if err != nil {
+		if err := m.walk(version, entries, m.put); err != nil {
 			return fmt.Errorf("restore windows: %w", err)
 		}
+		m.replays.flush(m)
 		b = rest
 	}
 	return nil
@@ -54,37 +52,6 @@ func openFrame(b []byte) (version byte, entries, rest []byte, err error) {
 		return 0, nil, nil, fmt.Errorf("%w: wrong checksum", ErrDamaged)
 	}
 	return b[0], b[frameHead:end], b[end+frameTail:], nil
-}
-
-// walk gives the entries of a frame under the layout they were written in: of a record its bytes, of a grave its slice too. What it gives
-// is good until the next.
-func walk(version byte, b []byte, stored *Layout, each func(tag byte, key int, slice int64, body []byte)) error {
-	var rec []byte
-	for len(b) > 0 {
-		if len(b) < 2 || int(b[1]) >= len(Keys) {
-			return fmt.Errorf("%w: an entry of no key", ErrDamaged)
-		}
-		tag, key, slice := b[0], int(b[1]), int64(0)
-		b = b[2:]
-		body := b
-		switch {
-		case tag == tagTomb && len(b) >= 24:
-			body, b = b[:24], b[24:]
-		case tag == tagRecord || tag == tagGrave && len(b) >= 8:
-			if tag == tagGrave {
-				slice, b = int64(binary.LittleEndian.Uint64(b)), b[8:]
-			}
-			var read int
-			if rec, read = readRecord(rec, b, stored.sizes[key], version); read < 0 || !sound(rec, stored.byKey[key]) {
-				return fmt.Errorf("%w: a record is cut off, or of another layout", ErrDamaged)
-			}
-			body, b = rec, b[read:]
-		default:
-			return fmt.Errorf("%w: an entry of no kind", ErrDamaged)
-		}
-		each(tag, key, slice, body)
-	}
-	return nil
 }
 
 // moves says which cells of a record of another layout continue in one of this, in their order. nil: they are the same.
@@ -152,37 +119,44 @@ func (m moves) pack(dst, from []byte) []byte {
 	return dst
 }
 
-func (t *table) restore(tag byte, slice int64, body []byte, m moves, scratch []byte) []byte {
+// put puts an entry in.
+func (m *Memory) put(e *entry) {
+	switch e.tag {
+	case tagMoment:
+		m.now = e.moment
+	case tagTomb, tagTake, tagMark:
+		m.replays.put(m, e)
+	default:
+		m.replays.flush(m)
+		m.table(e.key).put(e, m.replays.moves[e.key])
+	}
+}
+
+func (t *table) put(e *entry, m moves) {
 	t.graves.loose = true
 	t.oldest.forget()
-	h := id(body[:16])
-	switch tag {
-	case tagTomb:
-		if ref, ok := t.find(&h); ok && stamp(t.rec(ref)) <= binary.LittleEndian.Uint64(body[16:]) {
-			t.remove(ref)
-		}
-	case tagGrave:
+	h := id(e.rec[:16])
+	if e.tag == tagGrave {
 		t.presence.note(&h)
-		t.graves.bury(&grave{id: h, at: slice, rec: m.pack(nil, body), written: true})
-	case tagRecord:
-		ref, ok := t.find(&h)
-		if ok && stamp(t.rec(ref)) > stamp(body) {
-			return scratch
-		}
-		scratch = m.pack(scratch[:0], body)
-		if !ok {
-			ref = t.add(&h, len(scratch))
-		}
-		w := t.open(ref)
-		if len(scratch) > len(w.rec) {
-			w.move(len(scratch))
-		}
-		flags := w.rec[47]&^isPlain | scratch[47]&isPlain
-		copy(w.rec, scratch)
-		w.rec[47] = flags
-		w.shrink()
+		t.graves.bury(&grave{id: h, at: e.slice, born: e.born, rec: m.pack(nil, e.rec), written: true})
+		return
 	}
-	return scratch
+	ref, ok := t.find(&h)
+	if ok && stamp(t.rec(ref)) > stamp(e.rec) {
+		return
+	}
+	e.packed = m.pack(e.packed[:0], e.rec)
+	if !ok {
+		ref = t.add(&h, len(e.packed))
+	}
+	w := t.open(ref)
+	if len(e.packed) > len(w.rec) {
+		w.move(len(e.packed))
+	}
+	flags := w.rec[47]&^isPlain | e.packed[47]&isPlain
+	copy(w.rec, e.packed)
+	w.rec[47] = flags
+	w.shrink()
 }
 
 // Relaid is m's records under another layout, for a changed rule set; m must not be used after it. The slots it adds start empty; say

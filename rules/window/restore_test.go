@@ -17,17 +17,23 @@ import (
 
 // disk is what a store holds of a memory: a whole checkpoint, the deltas since it began, and a checkpoint in the making.
 type disk struct {
-	pages, making     [][]byte
-	deltas, since     [][]byte
-	waiting           [][]byte // pages that are not committed yet
+	pages, making     []written
+	deltas, since     []written
+	waiting           []written // pages that are not committed yet
 	next              int
 	begun, lastToCome bool
 	clock             time.Time
 }
 
+// written is a page or a delta with the layout that is stored beside it.
+type written struct {
+	layout []byte
+	bytes  []byte
+}
+
 // commit stores the delta of m, and with it the pages made before.
 func (d *disk) commit(m *Memory) {
-	b := m.Dirty(nil)
+	b := written{m.Layout().Marshal(), m.Dirty(nil)}
 	d.clock = m.Clock()
 	d.deltas = append(d.deltas, b)
 	if !d.begun {
@@ -51,7 +57,7 @@ func (d *disk) page(m *Memory) {
 		d.begun, d.since, d.making = true, nil, nil
 	}
 	page, more := m.Page(d.next)
-	d.waiting = append(d.waiting, page)
+	d.waiting = append(d.waiting, written{m.Layout().Marshal(), page})
 	d.next++
 	d.lastToCome = !more
 }
@@ -59,7 +65,11 @@ func (d *disk) page(m *Memory) {
 // restore puts what the store holds into m.
 func (d *disk) restore(m *Memory) error {
 	for _, b := range slices.Concat(d.pages, d.deltas) {
-		if err := m.Restore(b, nil); err != nil {
+		l, err := UnmarshalLayout(b.layout)
+		if err != nil {
+			return err
+		}
+		if err := m.Restore(b.bytes, l); err != nil {
 			return err
 		}
 	}
@@ -274,6 +284,7 @@ func TestAgainOutOfOrder(t *testing.T) {
 		for i, e := range bad {
 			binary.LittleEndian.PutUint64(b[i*againEntry:], e)
 		}
+		f.account.touch(v.account.ref, v.account.rec)
 		m := NewMemory(f.Layout(), [16]byte{1}, 0, 0, nil)
 		if err := m.Restore(f.Dirty(nil), nil); !errors.Is(err, ErrDamaged) {
 			t.Errorf("%x: %v, want damaged", bad, err)

@@ -46,5 +46,9 @@ var speedKind = kind{funcs: []Func{Speed, Distance},
 func degrees(b []byte) float64 { return float64(int32(binary.LittleEndian.Uint32(b))) / microdeg }
 
 func putDegrees(b []byte, d float64) {
-	binary.LittleEndian.PutUint32(b, uint32(int32(math.Round(max(-360, min(360, d))*microdeg))))
+	binary.LittleEndian.PutUint32(b, microdegrees(d))
+}
+
+func microdegrees(d float64) uint32 {
+	return uint32(int32(math.Round(max(-360, min(360, d)) * microdeg)))
 }

@@ -19,9 +19,10 @@ const (
 // table is the records of one key: slabs of records of one size each, and an index by hash. A record is named by its ref, the slab and the
 // place in it, until it or another of its size moves or leaves.
 type table struct {
-	budget    int
-	graveyard bool
-	presence  mine // where others see whether to look here
+	key      int // position in Keys
+	budget   int
+	presence mine // where others see whether to look here
+	log      *log
 
 	index   index
 	slabs   []slab
@@ -33,8 +34,7 @@ type table struct {
 	oldest  oldest
 	young   int // how long a new record became last with its first event: the next one gets as much room
 
-	dirty   []uint32
-	tombs   []tomb
+	dirty   []uint32 // to be written whole with the next delta
 	graves  graves
 	evicted uint64
 }
@@ -77,14 +77,8 @@ func (n *moment) move(slice int64) {
 // jumped: has rec not changed since a jump that somebody may still read as of before.
 func (n *moment) jumped(rec []byte) bool { return n.tick < n.jumpEnds && newest(rec) <= n.jumpFrom }
 
-// tomb is a record that left.
-type tomb struct {
-	id    id
-	stamp uint64 // of what made it leave
-}
-
-func newTable(budget int, graveyard bool, a *arena) *table {
-	return &table{budget: max(1, budget), room: slabBytes, paged: -1, graveyard: graveyard, index: newIndex(a), arena: a, graves: graves{byID: map[id][]*grave{}}}
+func newTable(key, budget int, a *arena, l *log) *table {
+	return &table{key: key, budget: max(1, budget), room: slabBytes, paged: -1, log: l, index: newIndex(a), arena: a, graves: graves{byID: map[id][]*grave{}}}
 }
 
 // rec is a record and the room behind it.
@@ -176,8 +170,13 @@ func (t *table) slab(size, per int) int {
 	return len(t.slabs) - 1
 }
 
-// release frees a place, and moves the last record of its size there. That one is written with the next delta when the pages of a
-// checkpoint have passed the place and not yet where it was: else it would be in neither.
+// passed: have the pages of a checkpoint passed a place and not yet another. What moves from there to here would be in no page, so it is
+// written whole with the next delta.
+func (t *table) passed(to, from uint32) bool {
+	return int(to>>slotBits) <= t.paged && int(from>>slotBits) > t.paged
+}
+
+// release frees a place, and moves the last record of its size there.
 func (t *table) release(ref uint32) {
 	rec := t.rec(ref)
 	n, _ := classOf(len(rec))
@@ -189,7 +188,7 @@ func (t *table) release(ref uint32) {
 		copy(rec, end)
 		h := id(rec[:16])
 		t.index.move(h.tag(), last, ref)
-		if rec[47]&isDirty != 0 || int(ref>>slotBits) <= t.paged && int(last>>slotBits) > t.paged {
+		if rec[47]&isDirty != 0 || t.passed(ref, last) {
 			rec[47] |= isDirty
 			t.dirty = append(t.dirty, ref)
 		}
@@ -213,7 +212,8 @@ func (t *table) relocate(ref uint32, size int) uint32 {
 	to := t.alloc(size)
 	rec, from := t.rec(to), t.rec(ref)
 	copy(rec, from[:sizeOf(from)])
-	if from[47]&isDirty != 0 {
+	if from[47]&isDirty != 0 || t.passed(to, ref) {
+		rec[47] |= isDirty
 		t.dirty = append(t.dirty, to)
 	}
 	h := id(rec[:16])
@@ -225,10 +225,11 @@ func (t *table) relocate(ref uint32, size int) uint32 {
 func (t *table) evict(sequence uint64, now moment) {
 	ref := t.oldest.next(t)
 	rec := t.rec(ref)
-	if t.graveyard {
+	if t.key > 0 {
 		t.bury(rec, now)
 	}
-	t.tombs = append(t.tombs, tomb{id(rec[:16]), sequence})
+	h := id(rec[:16])
+	t.log.tomb(byte(t.key), &h, sequence)
 	t.remove(ref)
 	t.evicted++
 }
@@ -243,7 +244,7 @@ func (t *table) remove(ref uint32) {
 	t.release(ref)
 }
 
-// touch notes a record for the next delta.
+// touch has a record written whole with the next delta: what no take in the log will give.
 func (t *table) touch(ref uint32, rec []byte) {
 	if rec[47]&isDirty == 0 {
 		rec[47] |= isDirty

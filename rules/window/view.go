@@ -12,6 +12,7 @@ type View struct {
 	account   opened
 	other     opened // the record across accounts in hand
 	passed    bool   // the account's record reflects the event already
+	logged    bool   // the log holds the event, as a change of the account's record
 	notes     []note // by cell
 	noted     []bool
 	tally     tally
@@ -19,7 +20,7 @@ type View struct {
 
 func (v *View) begin(in *Input) {
 	m := v.m
-	v.in = in
+	v.in, v.logged = in, false
 	m.values.set(in.Event, &in.Place)
 	clear(v.noted)
 	clear(v.recs)

@@ -14,7 +14,7 @@ type warming struct {
 // after the other: most of what an event costs at a million accounts is such waiting. A few hundred events at a time do best. It is a hint:
 // it changes nothing, and no reading depends on it.
 func (m *Memory) Warm(events []*event.Event) {
-	list, touched := m.warm[:0], byte(0)
+	list := m.warm[:0]
 	for _, e := range events {
 		p := m.plan(string(e.Type))
 		m.values.source.event, m.values.source.parsed = e, false
@@ -25,6 +25,12 @@ func (m *Memory) Warm(events []*event.Event) {
 			}
 		}
 	}
+	m.warm, m.warmed = list[:0], touch(list)
+	m.values.turn()
+}
+
+// touch reads the records, and what finds them.
+func touch(list []warming) (touched byte) {
 	for i := range list {
 		w := &list[i]
 		tag := w.id.tag()
@@ -47,8 +53,7 @@ func (m *Memory) Warm(events []*event.Event) {
 			}
 		}
 	}
-	m.warm, m.warmed = list[:0], touched
-	m.values.turn()
+	return touched
 }
 
 // guess is where a record probably is: by its tag, without looking at it.
