@@ -226,7 +226,7 @@ func (d *DB) commitGroup(waiting []*request) (rest []*request) {
 		}
 		return nil
 	}
-	g := newGroup(d.b.NewTransaction(true), d.bulk)
+	g := newGroup(d.b.NewTransaction(true), d.bulk, d.absent)
 	defer g.txn.Discard()
 	for i, r := range waiting {
 		if r.failed != nil {

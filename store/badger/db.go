@@ -23,6 +23,7 @@ type DB struct {
 	guard   *guard   // nil for scratch
 	numbers *numbers // nil for scratch; used by the committer only
 	bulk    *bulk    // nil for scratch
+	absent  *absence // nil for scratch
 	lock    *os.File // of the directory
 
 	intake   sync.RWMutex // held to send a request; taken whole to close
@@ -56,6 +57,9 @@ func newDB(cfg Config, b *badgerdb.DB, g *guard, n *numbers, k *bulk) *DB {
 		requests: make(chan *request, 1024),
 		bulky:    make(chan *request, 1024),
 		stop:     make(chan struct{}),
+	}
+	if k != nil {
+		d.absent = newAbsence()
 	}
 	d.workers.Go(d.bulkWriter)
 	d.workers.Go(d.committer)
@@ -169,8 +173,14 @@ func (d *DB) Get(ctx context.Context, keys ...[]byte) ([][]byte, error) {
 	defer end()
 	values := make([][]byte, len(keys))
 	for i, k := range keys {
+		if d.absent.certain(k) {
+			continue
+		}
 		if values[i], err = lookup(txn, d.bulk, k); err != nil {
 			return nil, fmt.Errorf("reading a record: %w", err)
+		}
+		if values[i] == nil {
+			d.missedAccount(k)
 		}
 	}
 	return values, nil

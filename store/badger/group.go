@@ -15,6 +15,7 @@ import (
 type group struct {
 	txn         *badgerdb.Txn
 	bulk        *bulk // nil: every value is in Badger
+	absent      *absence
 	bytes, keys int64
 	writes      bool
 	judged      []*judgement
@@ -25,8 +26,8 @@ type judgement struct {
 	answer  answer
 }
 
-func newGroup(txn *badgerdb.Txn, bulk *bulk) *group {
-	return &group{txn: txn, bulk: bulk, bytes: 64, keys: 2} // the commit's number, and Badger's end of the transaction
+func newGroup(txn *badgerdb.Txn, bulk *bulk, absent *absence) *group {
+	return &group{txn: txn, bulk: bulk, absent: absent, bytes: 64, keys: 2} // the commit's number, and Badger's end of the transaction
 }
 
 func (g *group) fits(r *request) bool {
@@ -94,6 +95,9 @@ func (g *group) judge(r *request) error {
 		}
 	}
 	for i, e := range r.batch.Expect {
+		if e.Value == nil && g.absent.certain(e.Key) {
+			continue
+		}
 		v, err := lookup(g.txn, g.bulk, e.Key)
 		if err != nil {
 			return fmt.Errorf("reading an expected record: %w", err)
@@ -148,6 +152,7 @@ func (g *group) write(r *request) ([]uint64, error) {
 		r.ranged = append(r.ranged, keys...)
 	}
 	for i, p := range b.Put {
+		g.absent.add(p.Key)
 		e := badgerdb.NewEntry(p.Key, p.Value)
 		if r.refs != nil && r.refs[i].length > 0 {
 			e = badgerdb.NewEntry(p.Key, r.refs[i].encode()).WithMeta(metaBulk)
