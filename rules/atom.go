@@ -15,6 +15,7 @@ type atom struct {
 	key   string
 	form  form
 	bound float64 // of ranged, at most
+	of    string  // of least and most: what is compared
 	word  string  // of worded
 	slot  int     // of worded
 	cost  int     // what asking costs: cheaper first
@@ -82,7 +83,8 @@ func (p *pool) either(l *logic, want bool) ([][]atom, bool) {
 	return all, true
 }
 
-// tidy puts what is cheap and rare first, drops what is said twice, and tells atoms with the same key in one conjunction apart.
+// tidy puts what is cheap and rare first, keeps of several bounds of the same thing the tightest, drops what is said twice, and tells other
+// atoms with the same key in one conjunction apart.
 func tidy(atoms []atom) []atom {
 	atoms = slices.Clone(atoms)
 	slices.SortStableFunc(atoms, func(a, b atom) int { return cmp.Or(cmp.Compare(a.cost, b.cost), cmp.Compare(a.rare, b.rare)) })
@@ -91,10 +93,16 @@ func tidy(atoms []atom) []atom {
 	for _, a := range atoms {
 		n := seen[a.key]
 		seen[a.key]++
-		switch {
-		case n > 0 && a.form == exact:
-			continue
-		case n > 0:
+		if n > 0 {
+			switch at := slices.IndexFunc(all, func(b atom) bool { return b.key == a.key }); {
+			case a.form == exact:
+				continue
+			case a.form == least || a.form == most:
+				if (a.form == least) == (a.bound > all[at].bound) {
+					all[at] = a
+				}
+				continue
+			}
 			a.key += " #" + strconv.Itoa(n)
 		}
 		all = append(all, a)
@@ -160,6 +168,7 @@ func (p *pool) sized(b *ast.BinaryNode, negated bool) (atom, bool) {
 		if up {
 			a.form = least
 		}
+		a.of = spelling(b.Left)
 		a.at = func(bound float64) test { return bounded(op, left, bound) }
 	} else if factor, of, ok := times(b.Right); ok {
 		a.bound, a.form, a.key = factor, ranged, a.key+" * "+spelling(of)

@@ -3,6 +3,7 @@ package rules
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 )
 
@@ -153,12 +154,7 @@ func (n *node) part(entries []entry, shared []span, known map[string]float64) {
 		}
 		return
 	}
-	by := span{atom: atom{rare: often + 1}}
-	for _, s := range shared {
-		if s.distinct() && (s.rare < by.rare || s.form == worded && by.form != worded) {
-			by = s
-		}
-	}
+	by := splitter(shared, entries)
 	switch {
 	case by.rare > often: // all ask for the same
 		n.add(entries)
@@ -173,6 +169,43 @@ func (n *node) part(entries []entry, shared []span, known map[string]float64) {
 			n.below = append(n.below, grow(part, known, by.key))
 		}
 	}
+}
+
+// splitter is the atom by whose constants rules are best split: a word, a band of something when few rules' bands hold any one value, else
+// the rarest.
+func splitter(shared []span, entries []entry) span {
+	by, band := span{atom: atom{rare: often + 1}}, crowded
+	for i := range shared {
+		s := &shared[i]
+		if !s.distinct() || by.form == worded {
+			continue
+		}
+		if s.form == least {
+			if share := held(s, shared, entries); share < band {
+				by, band = *s, share
+			}
+		}
+		if s.form == worded || band == crowded && s.rare < by.rare {
+			by = *s
+		}
+	}
+	return by
+}
+
+// crowded is the share of rules that hold a value, from which on their bands tell them apart no better than a bound does.
+const crowded = 0.25
+
+// held is what share of rules hold a value between the least and the greatest bound, when each rule has an upper bound of the same thing.
+func held(low *span, shared []span, entries []entry) float64 {
+	i := slices.IndexFunc(shared, func(s span) bool { return s.form == most && s.of == low.of })
+	if i < 0 {
+		return 1
+	}
+	high, width := &shared[i], 0.0
+	for _, e := range entries {
+		width += max(0, atomOf(e, high.key).bound-atomOf(e, low.key).bound)
+	}
+	return width / (max(high.high-low.low, math.SmallestNonzeroFloat64) * float64(len(entries)))
 }
 
 // gather groups rules by the rarest atom that not all of them have.
