@@ -23,6 +23,7 @@ type accounts struct {
 	batch      map[auth.AccountID]*inBatch      // asked for, or changed, since the last commit
 	change     []*inBatch                       // changed, in the order of their first change
 	plain      auth.Account                     // the last plain one that was asked for
+	asked      *event.Event                     // whose account was found to be plain, just before it is handled
 }
 
 // inBatch is an account's record as the running batch has it. Records are never written to: a change is another record.
@@ -136,7 +137,8 @@ func (a *accounts) get(id auth.AccountID) (*auth.Account, error) {
 
 // of is get for an event's account, good until the next call.
 func (a *accounts) of(e *event.Event, m *window.Memory) (*auth.Account, error) {
-	if m.Plain(e) {
+	if a.asked == e || m.Plain(e) {
+		a.asked = nil
 		a.plain.ID = e.Account
 		return &a.plain, nil
 	}

@@ -85,7 +85,9 @@ func (v *Evaluator) lookAhead(events []*event.Event) error {
 
 // homeOf is the shard that an event's account lives on: this one when nobody has seen it.
 func (v *Evaluator) homeOf(e *event.Event) (int, error) {
+	v.accounts.asked = nil
 	if v.memory.Plain(e) {
+		v.accounts.asked = e
 		return v.config.Shard, nil
 	}
 	r, err := v.accounts.read(e.Account)

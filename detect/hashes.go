@@ -1,5 +1,7 @@
 package detect
 
+import "doorward/rules/window"
+
 // hashes is a set of hashes other than 0, by open addressing, in one piece of memory without pointers.
 type hashes struct {
 	words []uint64 // 0: free
@@ -8,7 +10,7 @@ type hashes struct {
 
 const leastHashes = 1 << 10
 
-func newHashes() hashes { return hashes{words: make([]uint64, leastHashes)} }
+func newHashes() hashes { return hashes{words: window.Words(leastHashes)} }
 
 // home is where the search for h begins. Hashes are keyed, so that nobody can choose many with one home.
 func (s *hashes) home(h uint64) int { return int(h) & (len(s.words) - 1) }
@@ -43,7 +45,7 @@ func (s *hashes) room(n int) {
 		return
 	}
 	old := s.words
-	*s = hashes{words: make([]uint64, size)}
+	*s = hashes{words: window.Words(size)}
 	for _, h := range old {
 		if h != 0 {
 			s.add(h)

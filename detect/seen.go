@@ -50,15 +50,20 @@ func (s *seen) hash(e *event.Event) uint64 {
 // lookAhead brings near what add will want for events that come in this order: see window.Memory.Warm. It keeps their hashes.
 func (s *seen) lookAhead(events []*event.Event) {
 	s.ahead = s.ahead[:0]
-	for i, e := range events {
-		h := s.hash(e)
-		s.ahead = append(s.ahead, hashed{e, h})
-		s.touched += s.index.words[s.index.home(h)]
-		if len(s.ring) == int(s.kept) { // what will leave
-			s.touched += s.index.words[s.index.home(s.ring[(s.count+uint64(i))%s.kept])]
-		}
+	for _, e := range events {
+		s.ahead = append(s.ahead, hashed{e, s.hash(e)})
 	}
 	s.next = 0
+	touched := uint64(0)
+	for i := range s.ahead { // a loop of its own, so that the processor waits for many at once
+		touched += s.index.words[s.index.home(s.ahead[i].hash)]
+	}
+	if len(s.ring) == int(s.kept) { // what will leave
+		for i := range s.ahead {
+			touched += s.index.words[s.index.home(s.ring[(s.count+uint64(i))%s.kept])]
+		}
+	}
+	s.touched = touched
 }
 
 // of is the hash of an event, at hand when it was looked ahead to.
