@@ -2,6 +2,8 @@ package badger_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -56,8 +58,11 @@ func benchMix(b *testing.B, every time.Duration) {
 	m := newMix(db)
 	cpu, written := cpuTime(), writtenBytes(b)
 	b.ResetTimer()
-	took := m.run(b, b.N, every)
+	took, err := m.run(b.Context(), b.N, every)
 	b.StopTimer()
+	if err != nil {
+		b.Fatal(err)
+	}
 	m.report(b, cpuTime()-cpu, writtenBytes(b)-written, took)
 	b.ReportMetric(float64(allocated(b, dir))/1e6, "MB-disk")
 	if err := db.Close(); err != nil {
@@ -71,6 +76,49 @@ func benchMix(b *testing.B, every time.Duration) {
 	if err := db.Close(); err != nil {
 		b.Fatal(err)
 	}
+}
+
+// BenchmarkOpenAfterKill kills a process in the middle of the mix, with several hundred MB of bulk values on disk, and opens its store.
+func BenchmarkOpenAfterKill(b *testing.B) {
+	cfg := storetest.Config(filepath.Join(b.TempDir(), "store"))
+	db, err := badger.Create(cfg)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		b.Fatal(err)
+	}
+	var opening time.Duration
+	var live int64
+	for range b.N {
+		if err := child("mix", cfg.Dir).Run(); err == nil {
+			b.Fatal("the child was not killed")
+		}
+		start := time.Now()
+		db, err := badger.Open(cfg)
+		if err != nil {
+			b.Fatal(err)
+		}
+		opening += time.Since(start)
+		live = db.Bulk().Live
+		if err := db.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(opening.Seconds()*1e3/float64(b.N), "ms-open")
+	b.ReportMetric(float64(live)/1e6, "MB-live")
+}
+
+// mixAndDie writes the mix until this process kills itself.
+func mixAndDie(dir string) error {
+	db, err := badger.Open(storetest.Config(dir))
+	if err != nil {
+		return err
+	}
+	if _, err := newMix(db).run(context.Background(), 600, 0); err != nil {
+		return err
+	}
+	return syscall.Kill(os.Getpid(), syscall.SIGKILL)
 }
 
 // mix drives one engine.
@@ -98,7 +146,8 @@ func (m *mix) bytes(r *rand.Rand, n int) []byte {
 }
 
 // run lets every shard commit rounds batches and returns how long each took.
-func (m *mix) run(tb testing.TB, rounds int, every time.Duration) []time.Duration {
+func (m *mix) run(ctx context.Context, rounds int, every time.Duration) ([]time.Duration, error) {
+	errs := make([]error, mixShards)
 	var wg sync.WaitGroup
 	took := make([][]time.Duration, mixShards)
 	for n := range mixShards {
@@ -106,9 +155,9 @@ func (m *mix) run(tb testing.TB, rounds int, every time.Duration) []time.Duratio
 			s := mixShard{mix: m, n: n, r: rand.New(rand.NewPCG(uint64(n), 3))}
 			// Shards are at different places of their cycles.
 			s.since = n * mixCheckpoint / mixShards
-			epoch, err := m.e.Claim(tb.Context(), n, "bench")
+			epoch, err := m.e.Claim(ctx, n, "bench")
 			if err != nil {
-				tb.Error(err)
+				errs[n] = err
 				return
 			}
 			next := time.Now()
@@ -119,8 +168,8 @@ func (m *mix) run(tb testing.TB, rounds int, every time.Duration) []time.Duratio
 					time.Sleep(time.Until(next))
 				}
 				start := time.Now()
-				if _, err := m.e.Commit(tb.Context(), batch); err != nil {
-					tb.Error(err)
+				if _, err := m.e.Commit(ctx, batch); err != nil {
+					errs[n] = err
 					return
 				}
 				took[n] = append(took[n], time.Since(start))
@@ -128,7 +177,7 @@ func (m *mix) run(tb testing.TB, rounds int, every time.Duration) []time.Duratio
 		})
 	}
 	wg.Wait()
-	return slices.Sorted(slices.Values(slices.Concat(took...)))
+	return slices.Sorted(slices.Values(slices.Concat(took...))), errors.Join(errs...)
 }
 
 type mixShard struct {

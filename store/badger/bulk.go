@@ -22,26 +22,31 @@ import (
 // meta: so what is there, and since when, is Badger's word alone, and a value that nobody names, because a crash or a refusal came between
 // its write and its record, does not exist.
 //
-// The order that this rests on: a value is on disk before the transaction that names it begins (bulkWriter, then committer), and a segment
+// The order that this rests on: a value is on disk before the transaction that names it begins (write, then committer), and a segment
 // is removed after the transaction that took its last name away is on disk (settle, then sweep).
 type bulk struct {
 	dir      string
 	capacity int64 // a segment that has reached it gets no more
 
-	// current and next are the bulk writer's.
-	current *segment
-	next    uint64
-
 	// live is the committer's: the ref that each bulk key has now.
 	live map[string]ref
 
 	mu       sync.RWMutex
+	next     uint64 // number of the next segment
 	segments map[uint64]*segment
 	clock    uint64 // settlings so far
 	reading  map[uint64]int
 	moving   bool
 	moved    uint64 // bytes that were written again to empty their segment
 	written  uint64 // bytes written, those among them
+}
+
+// stream is a writer's end of the bulk values. Deltas and pages have one each, so that the few milliseconds of a delta never wait until
+// megabytes of pages are on disk; they also live for different times.
+type stream struct {
+	*bulk
+	in      chan *request
+	current *segment // nil: the next value begins one
 }
 
 // segment is one file.
@@ -104,6 +109,8 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 func bulkSum(key, value []byte) uint32 {
 	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, value)
 }
+
+func (k *bulk) stream() *stream { return &stream{bulk: k, in: make(chan *request, 1024)} }
 
 func goesToBulk(key, value []byte) bool { return len(value) >= bulkLeast && store.Bulk(key[0]) }
 
@@ -255,7 +262,7 @@ func (k *bulk) read(key []byte, r ref, buf []byte) ([]byte, error) {
 
 // write puts the bulk values of requests on disk and their refs into the requests. A request that can't be written fails by itself; what
 // of it was written nobody names. An error means that the disk may lie about what it holds, so the engine must stop.
-func (k *bulk) write(rs []*request) error {
+func (k *stream) write(rs []*request) error {
 	for _, r := range rs {
 		s, err := k.room()
 		if err != nil {
@@ -272,7 +279,7 @@ func (k *bulk) write(rs []*request) error {
 	return k.sync()
 }
 
-func (k *bulk) writeRequest(s *segment, r *request) error {
+func (k *stream) writeRequest(s *segment, r *request) error {
 	k.mu.Lock()
 	s.pins++
 	k.mu.Unlock()
@@ -314,27 +321,30 @@ func putValues(pairs []store.Pair, put func(key, value []byte) (ref, error)) (re
 
 // room is the segment that is written to. Appending costs a third more than writing over an old file's blocks (measured: 0.65 against
 // 0.51 ms for 800 KB), and leaves no old values where new ones are looked for.
-func (k *bulk) room() (*segment, error) {
+func (k *stream) room() (*segment, error) {
 	if k.current != nil {
 		return k.current, nil
 	}
-	f, err := os.OpenFile(k.path(k.next), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	k.mu.Lock()
+	n := k.next
+	k.next++
+	k.mu.Unlock()
+	f, err := os.OpenFile(k.path(n), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("making a bulk segment: %w", err)
 	}
 	if err := syncDir(k.dir); err != nil {
 		return nil, errors.Join(fmt.Errorf("making a bulk segment: %w", err), f.Close(), os.Remove(f.Name()))
 	}
-	k.current = &segment{number: k.next, file: f}
-	k.next++
+	k.current = &segment{number: n, file: f}
 	k.mu.Lock()
-	k.segments[k.current.number] = k.current
+	k.segments[n] = k.current
 	k.mu.Unlock()
 	return k.current, nil
 }
 
 // seal syncs the current segment and ends it.
-func (k *bulk) seal() error {
+func (k *stream) seal() error {
 	err := k.sync()
 	k.mu.Lock()
 	k.current.sealed = true
@@ -346,7 +356,7 @@ func (k *bulk) seal() error {
 // errUnsynced: a sync failed. What it should have put on disk may be gone from memory, too, so trying again would prove nothing.
 var errUnsynced = errors.New("syncing bulk values failed")
 
-func (k *bulk) sync() error {
+func (k *stream) sync() error {
 	if k.current == nil {
 		return nil
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -283,8 +282,7 @@ func TestBulkReaders(t *testing.T) {
 // TestBulkNotWritten: values that can't be written fail their batch and no other.
 func TestBulkNotWritten(t *testing.T) {
 	d, cfg := smallSegments(t)
-	obstacle := filepath.Join(cfg.bulk(), fmt.Sprintf("%012d.bulk", 1))
-	if err := os.Mkdir(obstacle, 0o700); err != nil {
+	if err := os.Rename(cfg.bulk(), cfg.bulk()+".away"); err != nil {
 		t.Fatal(err)
 	}
 	b := &store.Batch{Shard: store.NoShard, Put: []store.Pair{delta(1, 1), {Key: []byte("z"), Value: []byte("1")}}}
@@ -297,7 +295,7 @@ func TestBulkNotWritten(t *testing.T) {
 	if _, err := d.Commit(t.Context(), one("zsmall")); err != nil {
 		t.Errorf("a batch without bulk values: %v", err)
 	}
-	if err := os.Remove(obstacle); err != nil {
+	if err := os.Rename(cfg.bulk()+".away", cfg.bulk()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := d.Commit(t.Context(), b); err != nil {
@@ -314,7 +312,7 @@ func TestBulkNotSynced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.bulk.current.file, null = null, d.bulk.current.file
+	d.deltas.current.file, null = null, d.deltas.current.file
 	if _, err := d.Commit(t.Context(), &store.Batch{Shard: store.NoShard, Put: []store.Pair{delta(1, 2)}}); !errors.Is(err, ErrBroken) {
 		t.Errorf("the commit: %v", err)
 	}

@@ -20,10 +20,11 @@ type request struct {
 
 	bytes, keys int64 // what it takes of a transaction, at most
 	bulk        int64 // bytes of its values that go to a segment first
+	pages       bool  // checkpoint pages among them
 	state       atomic.Int32
 	done        chan answer
 
-	// What became of its bulk values, once the bulk writer is done with it.
+	// What became of its bulk values, once their writer is done with them.
 	refs   []ref      // for each put, or each key of the move
 	pinned *segment   // where they lie
 	failed error      // why they lie nowhere
@@ -118,8 +119,11 @@ func (d *DB) queue(ctx context.Context, r *request) error {
 		return store.ErrClosed
 	}
 	to := d.requests
-	if r.bulk > 0 {
-		to = d.bulky
+	switch {
+	case r.pages:
+		to = d.pages.in
+	case r.bulk > 0:
+		to = d.deltas.in
 	}
 	select {
 	case to <- r:
@@ -132,16 +136,15 @@ func (d *DB) queue(ctx context.Context, r *request) error {
 // roundBytes bounds what one sync of bulk values waits for: a few commits of every shard.
 const roundBytes = 16 << 20
 
-// bulkWriter puts bulk values on disk before the committer sees their requests, so that the disk writes the next ones while Badger commits
-// the last, and a request without any waits for none. A crash in between leaves values that nobody names.
-func (d *DB) bulkWriter() {
-	defer close(d.requests) // nobody else sends once bulky is closed
-	for r := range d.bulky {
+// write puts the bulk values of a stream on disk before the committer sees their requests, so that the disk writes the next ones while
+// Badger commits the last, and a request without any waits for none. A crash in between leaves values that nobody names.
+func (d *DB) write(s *stream) {
+	for r := range s.in {
 		round, size := []*request{r}, r.bulk
 	gather:
 		for size < roundBytes {
 			select {
-			case r, open := <-d.bulky:
+			case r, open := <-s.in:
 				if !open {
 					break gather
 				}
@@ -150,7 +153,7 @@ func (d *DB) bulkWriter() {
 				break gather
 			}
 		}
-		if err := d.bulk.write(round); err != nil {
+		if err := s.write(round); err != nil {
 			for _, r := range round {
 				r.failed, r.unsafe = err, true
 			}
@@ -196,7 +199,7 @@ func (d *DB) sweep() {
 		return
 	}
 	select {
-	case d.bulky <- r:
+	case d.pages.in <- r:
 		d.bulk.moveBegun()
 	default: // busy; there will be another time
 	}

@@ -36,6 +36,8 @@ func TestMain(m *testing.M) {
 	switch role {
 	case "commit":
 		err = commitForEver(dir)
+	case "mix":
+		err = mixAndDie(dir)
 	case "break":
 		err = breakStore(dir)
 	}

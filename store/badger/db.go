@@ -29,7 +29,8 @@ type DB struct {
 	intake   sync.RWMutex // held to send a request; taken whole to close
 	closing  bool         // guarded by intake
 	requests chan *request
-	bulky    chan *request // those that go to the bulk writer first
+	deltas   *stream // requests with bulk values take one of these ways to the committer
+	pages    *stream
 	stop     chan struct{} // ends the guard
 	workers  sync.WaitGroup
 
@@ -55,13 +56,17 @@ func newDB(cfg Config, b *badgerdb.DB, g *guard, n *numbers, k *bulk) *DB {
 	d := &DB{
 		b: b, dir: cfg.Dir, log: cfg.log(), guard: g, numbers: n, bulk: k,
 		requests: make(chan *request, 1024),
-		bulky:    make(chan *request, 1024),
+		deltas:   k.stream(),
+		pages:    k.stream(),
 		stop:     make(chan struct{}),
 	}
 	if k != nil {
 		d.absent = newAbsence()
 	}
-	d.workers.Go(d.bulkWriter)
+	var writers sync.WaitGroup
+	writers.Go(func() { d.write(d.deltas) })
+	writers.Go(func() { d.write(d.pages) })
+	d.workers.Go(func() { writers.Wait(); close(d.requests) }) // nobody else sends once the streams are closed
 	d.workers.Go(d.committer)
 	if g != nil {
 		d.workers.Go(func() { g.watch(d.stop) })
@@ -104,7 +109,8 @@ func (d *DB) Close() error {
 		return nil
 	}
 	d.closing = true
-	close(d.bulky) // the bulk writer then closes requests
+	close(d.deltas.in)
+	close(d.pages.in)
 	d.intake.Unlock()
 	close(d.stop)
 	d.workers.Wait()

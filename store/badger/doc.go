@@ -20,9 +20,10 @@
 // goes to a segment, a file that is only appended to; its record in Badger names segment, offset, length and CRC-32C. Everything else of
 // the contract, what there is, since when, for which reader, stays Badger's. A commit with bulk values:
 //
-//  1. The bulk writer appends them to the segment and syncs it, those of all batches that wait in one go, while the committer may be busy
-//     with the batches before. A crash: values that no record names; the next open cuts them off. A failed write: this batch fails,
-//     nothing else. A failed sync: ErrBroken.
+//  1. A writer appends them to its segment and syncs it, those of all batches that wait in one go, while the committer may be busy with
+//     the batches before. Batches with checkpoint pages have a writer of their own, so that no delta waits for another shard's pages.
+//     A crash: values that no record names; the next open cuts them off. A failed write: this batch fails, nothing else. A failed sync:
+//     ErrBroken.
 //  2. The committer judges the batch (epoch, expectations) and puts its records, the places of its bulk values among them, into the
 //     transaction with all others that wait. Refused: again values that nobody names, gone with their segment.
 //  3. Badger syncs the transaction. A crash before: as in 1. After: all of the batch is there, since 1 was on disk before.
@@ -38,13 +39,18 @@
 // # Why so
 //
 // BenchmarkEngine/flat, 1,500 commits of each of eight busy shards as fast as they go, 17 checkpoints included, on two cores that others
-// used too (CPU of the process; a clean open):
+// used heavily (CPU of the process; a clean open):
 //
 //	                                     us/event  written/delta  commit ms p50/p99/max  open ms  anonymous MB
-//	Badger, inline, as it was                3.91       13.2         22 / 364 / 1776       2521       4398
-//	Badger, inline, tuned                    1.49        9.5         16 / 507 / 1687       1853       4860
+//	Badger, inline, as it was                3.91       13.2         22 / 364 / 1776       2521      4398
+//	Badger, inline, tuned                    1.49        9.5         16 / 507 / 1687       1853      4860
 //	a second Badger for bulk values          0.70        8.5         12 / 136 /  376       1468        438
-//	segments                                 0.30        2.5          5 /  70 /  160        110        174
+//	segments, one writer                     0.30        2.5          5 /  70 /  160        110        174
+//
+// and when they were quieter:
+//
+//	segments, two writers                    0.26        2.5        2.5 / 7.9 /   52         70        255
+//	the same, paced at 200,000 events/s      0.41        2.1        3.1 / 6.4 /   14         38         65
 //
 // Tuned: no compression, memtables of 128 MiB, 2 GiB of base level. Second: values in its value log, the whole directory dropped with the
 // epoch of its checkpoints. Of segments' 2.5 bytes written per byte of delta 1 is the delta and 1.2 are the pages. The price is 600 lines

@@ -306,6 +306,7 @@ func (r *request) measureBulk() {
 	for _, p := range r.batch.Put {
 		if goesToBulk(p.Key, p.Value) {
 			r.bulk += int64(len(p.Value))
+			r.pages = r.pages || p.Key[0] == store.KindCheckpoint
 			r.bytes -= int64(len(p.Value)) - refSize
 		}
 	}

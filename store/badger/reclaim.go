@@ -188,7 +188,7 @@ type move struct {
 // moveOf gathers values of a segment to move. It is the committer's, like live.
 func (k *bulk) moveOf(from *segment) *request {
 	m := &move{from: from}
-	r := &request{move: m, shard: store.NoShard, done: make(chan answer, 1)}
+	r := &request{move: m, shard: store.NoShard, pages: true, done: make(chan answer, 1)}
 	for key, at := range k.live {
 		if at.segment != from.number || r.bulk >= moveAtOnce {
 			continue

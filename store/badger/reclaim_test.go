@@ -120,7 +120,7 @@ func TestMoveMeetsDelete(t *testing.T) {
 			t.Fatal("the second commit does not wait")
 		}
 	}
-	d.bulky <- move
+	d.pages.in <- move
 	release()
 	if a := <-move.done; a.err != nil {
 		t.Fatal(a.err)
