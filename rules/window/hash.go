@@ -3,6 +3,7 @@ package window
 import (
 	"encoding/binary"
 	"math/bits"
+	"unsafe"
 )
 
 // id is a key's or value's keyed hash: ids are never stored in clear, and nobody without the key can make two that collide.
@@ -15,21 +16,23 @@ func newHasher(key [16]byte) hasher {
 	return hasher{binary.LittleEndian.Uint64(key[:8]), binary.LittleEndian.Uint64(key[8:])}
 }
 
-func (h hasher) sum(s string) id { return sum(h, s) }
+func (h hasher) sum(s string) id { return sum(h, unsafe.Slice(unsafe.StringData(s), len(s))) }
 
-func sum[T string | []byte](h hasher, s T) (out id) {
+func sum(h hasher, s []byte) (out id) {
 	v0, v1, v2, v3 := h.k0^0x736f6d6570736575, h.k1^0x646f72616e646f6d^0xee, h.k0^0x6c7967656e657261, h.k1^0x7465646279746573
-	n := len(s)
+	w, all := uint64(len(s))<<56, s
 	for ; len(s) >= 8; s = s[8:] {
-		w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
-			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		w := binary.LittleEndian.Uint64(s)
 		v3 ^= w
 		v0, v1, v2, v3 = round(round(v0, v1, v2, v3))
 		v0 ^= w
 	}
-	w := uint64(n) << 56
-	for i := 0; i < len(s); i++ {
-		w |= uint64(s[i]) << (8 * i)
+	if n := len(all); n >= 8 { // the last bytes, by the last word that there is
+		w |= binary.LittleEndian.Uint64(all[n-8:]) >> 8 >> (56 - 8*(n&7))
+	} else {
+		for i, c := range s {
+			w |= uint64(c) << (8 * i)
+		}
 	}
 	v3 ^= w
 	v0, v1, v2, v3 = round(round(v0, v1, v2, v3))

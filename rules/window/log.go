@@ -48,9 +48,9 @@ func (g *log) take(v *View, p *plan, changed byte) {
 	b = binary.AppendVarint(b, v.at.at-g.at)
 	b = binary.AppendVarint(b, v.slice.at-g.slice)
 	g.sequence, g.at, g.slice = v.in.Sequence, v.at.at, v.slice.at
-	for k := range vs.ids {
+	for k := range keyCount {
 		if changed>>k&1 != 0 {
-			b = append(b, vs.ids[k][:]...)
+			b = append(b, vs.id(k)[:]...)
 		}
 	}
 	b = vs.log(b, p.fields, changed)

@@ -38,6 +38,8 @@ type Memory struct {
 	replays replays // of Restore
 
 	list   []byte    // of rules' memories in the making (again.go)
+	batch  []hashed  // of Warm
+	next   int       // in it
 	warm   []warming // of Warm, kept for its room
 	warmed byte      // what Warm read, so that reading is not left out
 

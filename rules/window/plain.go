@@ -12,8 +12,15 @@ import (
 // Plain reports whether the record of the event's account is here and marked. Between the event's Warm and its Take that costs next to
 // nothing.
 func (m *Memory) Plain(e *event.Event) bool {
-	t, h := m.account, m.hash.sum(string(e.Account))
-	ref, ok := t.find(&h)
+	t := m.account
+	var h *id
+	if a := m.ahead(e); a != nil && a.made&1 != 0 {
+		h = &a.ids[0]
+	} else {
+		sum := m.hash.sum(string(e.Account))
+		h = &sum
+	}
+	ref, ok := t.find(h)
 	return ok && t.rec(ref)[47]&isPlain != 0
 }
 

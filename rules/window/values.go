@@ -27,9 +27,17 @@ type values struct {
 	keyed []int // by field: the key it is, -1: none
 	h     []uint32
 	ready []uint32 // round in which h was made
+	round uint32   // of the event
+	keys  *hashed  // of the event
+	own   hashed   // room for one that nobody has looked ahead to
+}
+
+// hashed is the hashes of an event's keys.
+type hashed struct {
+	event *event.Event
+	has   byte // a bit for each key that the event has
+	made  byte // a bit for each of them that is in ids
 	ids   [keyCount]id
-	made  [keyCount]uint32 // round in which ids were
-	round uint32           // of the event
 }
 
 // keyFields are the fields whose values are keys, by position in Keys.
@@ -46,16 +54,30 @@ func newValues(h hasher, fields []string) values {
 	return v
 }
 
-func (v *values) set(e *event.Event, p *geo.Place) {
+// set goes on to an event; keys are its hashes where somebody has looked ahead to it, else nil.
+func (v *values) set(e *event.Event, p *geo.Place, keys *hashed) {
 	v.source.set(e, p)
 	v.turn()
+	if v.keys = keys; keys == nil {
+		v.keys = &v.own
+		v.own.of(&v.source)
+	}
+}
+
+// of begins with the event of s.
+func (h *hashed) of(s *source) {
+	h.event, h.has, h.made = s.event, 0, 0
+	for k := range Keys {
+		if keyText(Keys[k], s) != "" || len(keyBytes(Keys[k], s)) > 0 {
+			h.has |= 1 << k
+		}
+	}
 }
 
 // turn forgets the hashes of the event before.
 func (v *values) turn() {
 	if v.round++; v.round == 0 {
 		clear(v.ready)
-		clear(v.made[:])
 		v.round = 1
 	}
 }
@@ -76,20 +98,18 @@ func (v *values) of(field int) uint32 {
 }
 
 // has reports whether the event has such a key.
-func (v *values) has(k int) bool {
-	return keyText(Keys[k], &v.source) != "" || len(keyBytes(Keys[k], &v.source)) > 0
-}
+func (v *values) has(k int) bool { return v.keys.has>>k&1 != 0 }
 
 // id is the hash of a key of the event.
 func (v *values) id(k int) *id {
-	h := &v.ids[k]
-	if v.made[k] != v.round {
-		v.made[k] = v.round
+	h := v.keys
+	if h.made>>k&1 == 0 {
+		h.made |= 1 << k
 		if b := keyBytes(Keys[k], &v.source); len(b) > 0 {
-			*h = sum(v.hash, b)
+			h.ids[k] = sum(v.hash, b)
 		} else {
-			*h = sum(v.hash, keyText(Keys[k], &v.source))
+			h.ids[k] = v.hash.sum(keyText(Keys[k], &v.source))
 		}
 	}
-	return h
+	return &h.ids[k]
 }

@@ -21,7 +21,7 @@ type View struct {
 func (v *View) begin(in *Input) {
 	m := v.m
 	v.in, v.logged = in, false
-	m.values.set(in.Event, &in.Place)
+	m.values.set(in.Event, &in.Place, m.ahead(in.Event))
 	clear(v.noted)
 	clear(v.recs)
 	clear(v.found)

@@ -1,6 +1,10 @@
 package window
 
-import "doorward/rules/event"
+import (
+	"slices"
+
+	"doorward/rules/event"
+)
 
 // warming is what Warm has in hand for one key of one event.
 type warming struct {
@@ -10,23 +14,42 @@ type warming struct {
 	has bool
 }
 
-// Warm reads ahead the records that Takes of these events will want, so that the processor waits for many of them at once and not for one
-// after the other: most of what an event costs at a million accounts is such waiting. A few hundred events at a time do best. It is a hint:
-// it changes nothing, and no reading depends on it.
+// Warm looks ahead to the events that are taken next: it hashes their keys, once for all that is asked of them, and reads the records that
+// they will want, so that the processor waits for many of them at once and not for one after the other: most of what an event costs at a
+// million accounts is such waiting. A few hundred events at a time do best. It changes nothing, and no reading depends on it; but what it was
+// given must stay as it is until all of it is taken, or Warm is called again. No view is good after it.
 func (m *Memory) Warm(events []*event.Event) {
-	list := m.warm[:0]
-	for _, e := range events {
+	list, v := m.warm[:0], &m.values
+	m.batch, m.next = slices.Grow(m.batch[:0], len(events))[:len(events)], 0
+	for i, e := range events {
 		p := m.plan(string(e.Type))
-		m.values.source.event, m.values.source.parsed = e, false
-		m.values.turn()
-		for k := range Keys {
-			if (k == 0 || p.marks[k]) && m.values.has(k) {
-				list = append(list, warming{t: m.table(k), id: *m.values.id(k)})
+		h := &m.batch[i]
+		v.source.event, v.source.parsed = e, false
+		v.keys = h
+		h.of(&v.source)
+		for k := range keyCount {
+			if (k == 0 || p.marks[k]) && v.has(k) {
+				list = append(list, warming{t: m.table(k), id: *v.id(k)})
 			}
 		}
 	}
 	m.warm, m.warmed = list[:0], touch(list)
-	m.values.turn()
+	v.keys = &v.own
+	v.turn()
+}
+
+// ahead is what Warm knows of an event; nil: it was not among those. Events are asked for in their order, more or less.
+func (m *Memory) ahead(e *event.Event) *hashed {
+	for range m.batch {
+		if h := &m.batch[m.next]; h.event == e {
+			return h
+		}
+		if m.next++; m.next == len(m.batch) {
+			m.next = 0
+		}
+	}
+	m.batch = m.batch[:0] // these come some other way
+	return nil
 }
 
 // touch reads the records, and what finds them.
