@@ -18,24 +18,7 @@ import (
 // Create makes a store in an empty or absent directory and opens it. The plate is hung last: an interrupted Create leaves a directory
 // that Open refuses.
 func Create(cfg Config) (*DB, error) {
-	found, err := contents(cfg.Dir)
-	if err != nil {
-		return nil, err
-	}
-	if len(found) > 0 {
-		return nil, fmt.Errorf("making a store: %s is not empty (it holds %s); name another directory", cfg.Dir, found[0])
-	}
-	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("making a store: %w", err)
-	}
-	if err := os.Mkdir(cfg.state(), 0o700); err != nil { // not MkdirAll: of two at once one fails here
-		return nil, fmt.Errorf("making a store: %w", err)
-	}
-	guard, err := newGuard(cfg)
-	if err != nil {
-		return nil, err
-	}
-	if err := guard.layBallast(); err != nil {
+	if err := prepare(cfg); err != nil {
 		return nil, err
 	}
 	p := newPlate(cfg)
@@ -46,6 +29,28 @@ func Create(cfg Config) (*DB, error) {
 		return nil, err
 	}
 	return Open(cfg)
+}
+
+// prepare takes an empty or absent directory for a new store.
+func prepare(cfg Config) error {
+	found, err := contents(cfg.Dir)
+	if err != nil {
+		return err
+	}
+	if len(found) > 0 {
+		return fmt.Errorf("making a store: %s is not empty (it holds %s); name another directory", cfg.Dir, found[0])
+	}
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return fmt.Errorf("making a store: %w", err)
+	}
+	if err := os.Mkdir(cfg.state(), 0o700); err != nil { // not MkdirAll: of two at once one fails here
+		return fmt.Errorf("making a store: %w", err)
+	}
+	guard, err := newGuard(cfg)
+	if err != nil {
+		return err
+	}
+	return guard.layBallast()
 }
 
 // engrave makes the database with the plate's record in it.
