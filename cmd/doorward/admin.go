@@ -22,16 +22,18 @@ type operation func(ctx context.Context, s *house, in json.RawMessage) (any, err
 
 // operations are all of them, by name.
 var operations = map[string]operation{
-	"account.show":   op(accountShow),
-	"account.act":    op(accountAct),
-	"totp.enroll":    op(totpEnroll),
-	"totp.confirm":   op(totpConfirm),
-	"staff.invite":   op(staffInvite),
-	"journal.verify": op(journalVerify),
-	"dlq.list":       op(dlqList),
-	"dlq.show":       op(dlqShow),
-	"dlq.replay":     op(dlqReplay),
-	"explain":        op(explainStored),
+	"account.show":    op(accountShow),
+	"account.act":     op(accountAct),
+	"totp.enroll":     op(totpEnroll),
+	"totp.confirm":    op(totpConfirm),
+	"staff.invite":    op(staffInvite),
+	"journal.verify":  op(journalVerify),
+	"dlq.list":        op(dlqList),
+	"dlq.show":        op(dlqShow),
+	"dlq.replay":      op(dlqReplay),
+	"store.verify":    op(storeVerify),
+	"store.backed_up": op(storeBackedUp),
+	"explain":         op(explainStored),
 }
 
 // op makes an operation of a function with typed input.
@@ -161,6 +163,10 @@ func (s *house) serveAdmin(ctx context.Context) error {
 }
 
 func (s *house) admin(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPost && filepath.Base(r.URL.Path) == backupPath {
+		s.giveBackup(w, r)
+		return
+	}
 	f := operations[filepath.Base(r.URL.Path)]
 	if f == nil || r.Method != http.MethodPost {
 		http.Error(w, `{"error":"no such operation","code":1}`, http.StatusNotFound)

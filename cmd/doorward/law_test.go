@@ -29,6 +29,7 @@ var doors = map[string]string{
 	"github.com/wneessen/go-mail":           "auth/notice",
 	"github.com/nicksnyder/go-i18n":         "auth/web",
 	"github.com/santhosh-tekuri/jsonschema": "rules/event",
+	"filippo.io/age":                        "store/backup",
 }
 
 // noDoor is the package that may import what it likes: the obvious stack, which `doorward bench` is compared with and nothing else imports.

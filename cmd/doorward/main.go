@@ -101,7 +101,7 @@ Settings: flag > DOORWARD_* environment > --config file > default.`,
 		return nil
 	}
 	root.AddCommand(demoCommand(t), initCommand(t), serveCommand(t), replayCommand(t), backfillCommand(t), simulateCommand(t), rulesCommand(t),
-		explainCommand(t), accountCommand(t), totpCommand(t), staffCommand(t), journalCommand(t), dlqCommand(t), benchCommand(t), versionCommand(t))
+		explainCommand(t), accountCommand(t), totpCommand(t), staffCommand(t), journalCommand(t), storeCommand(t), dlqCommand(t), benchCommand(t), versionCommand(t))
 	usageErrors(root)
 	return root
 }

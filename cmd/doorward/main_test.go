@@ -28,6 +28,7 @@ func TestMain(m *testing.M) {
 		"doorward": main,
 		"served":   func() { os.Exit(made(served)) },
 		"newer":    func() { os.Exit(made(newer)) },
+		"flip":     func() { os.Exit(made(flip)) },
 		"app":      func() { os.Exit(made(app)) },
 	})
 }
@@ -131,6 +132,20 @@ func newer(args []string) error {
 		return err
 	}
 	return os.WriteFile(plate, []byte(strings.Replace(string(b), fmt.Sprintf(`"format": %d,`, badger.Format), fmt.Sprintf(`"format": %d,`, badger.Format+1), 1)), 0o600)
+}
+
+// flip turns a bit in the middle of the first file of directory args[1] in the store in args[0] whose name ends in args[2].
+func flip(args []string) error {
+	found, err := filepath.Glob(filepath.Join(args[0], args[1], "*"+args[2]))
+	if err != nil || len(found) == 0 {
+		return fmt.Errorf("no file %s in %s: %v", args[2], args[1], err)
+	}
+	b, err := os.ReadFile(found[0])
+	if err != nil {
+		return err
+	}
+	b[len(b)/2] ^= 1
+	return os.WriteFile(found[0], b, 0o600)
 }
 
 // app prints the code that an owner's authenticator app shows now for the otpauth link in the "uri" of the JSON in args[0].
