@@ -198,7 +198,7 @@ func (c *pieceCheck) flush() error {
 	if l == nil {
 		return nil
 	}
-	if err := window.Check(content, l); err != nil {
+	if err := window.Check(content); err != nil {
 		c.v.damaged(c.of, err.Error())
 	}
 	return nil

@@ -36,7 +36,7 @@ type recordCheck struct {
 var jsonKinds = []byte{store.KindProgress, store.KindRecovery, store.KindFinding, store.KindCase, store.KindDecision, store.KindStaff, store.KindOutcome, store.KindOutbox}
 
 // knownKinds are all kinds that a store of this format has.
-var knownKinds = []byte{store.KindMeta, store.KindEpoch, store.KindShardLog, store.KindDelta, store.KindCheckpoint, store.KindAccount,
+var knownKinds = []byte{store.KindMeta, store.KindEpoch, store.KindShardLog, store.KindRuleSet, store.KindDelta, store.KindCheckpoint, store.KindAccount,
 	store.KindDeadline, store.KindProfile, store.KindFactor, store.KindCodes, store.KindSession, store.KindFindingOf, store.KindCaseOpen,
 	store.KindCaseOf, store.KindInvite, store.KindToken, store.KindDead, store.KindLog, store.KindLogHead}
 
