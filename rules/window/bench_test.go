@@ -136,3 +136,61 @@ func BenchmarkEviction(b *testing.B) {
 	}
 	b.ReportMetric(float64(cpu(b)-before)/float64(count), "cpu-ns/op")
 }
+
+// BenchmarkRestore puts logs of logins and payments into a memory that has their records already, as after a crash with an old checkpoint.
+func BenchmarkRestore(b *testing.B) {
+	const accounts, batch, batches = 200_000, 1000, 500
+	f := newFeed(b, 0, builtin()...)
+	n := 0
+	take := func() {
+		a := int(uint64(n) * 11400714819323198485 >> 32 % accounts)
+		d := event.Data{IP: fmt.Sprintf("10.%d.%d.9", a>>8&255, a&255), Device: fmt.Sprint("dev-", a)}
+		name := "login.succeeded"
+		if n%10 < 4 {
+			name, d.Counterparty, d.Direction, d.Amount, d.HasAmount = "transaction.requested", fmt.Sprint("p-", n%977), "out", 1999, true
+		}
+		at := time.Duration(n) * 50 * time.Microsecond
+		f.takeAt(at, at, fmt.Sprint("acct-", a), name, d, geo.Place{Lat: float64(a % 90), Lon: 10, HasPoint: true, Country: "FR"})
+		n++
+	}
+	for range 2 * accounts {
+		take()
+	}
+	f.Dirty(nil)
+	var pages, logs [][]byte
+	for n, more := 0, true; more; n++ {
+		var page []byte
+		page, more = f.Page(n)
+		pages = append(pages, page)
+	}
+	size := 0
+	for range batches {
+		for range batch {
+			take()
+		}
+		logs = append(logs, f.Dirty(nil))
+		size += len(logs[len(logs)-1])
+	}
+	var spent time.Duration
+	events := 0
+	for b.Loop() {
+		b.StopTimer()
+		r := NewMemory(f.Layout(), [16]byte{1}, 0, 0, nil)
+		for _, page := range pages {
+			if err := r.Restore(page, nil); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.StartTimer()
+		from := cpu(b)
+		for _, l := range logs {
+			if err := r.Restore(l, nil); err != nil {
+				b.Fatal(err)
+			}
+		}
+		spent += cpu(b) - from
+		events += batch * batches
+	}
+	b.ReportMetric(float64(spent)/float64(events), "cpu-ns/event")
+	b.ReportMetric(float64(size)/(batch*batches), "B/event")
+}

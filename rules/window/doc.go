@@ -29,9 +29,20 @@
 //
 // # Durability
 //
-// Records carry the sequence of their last change. [Memory.Dirty] gives what changed, [Memory.Page] gives everything a page at a time while
-// events go on, [Memory.Restore] takes both; frames are checksummed. Evictions go by the stamps, the order of last changes (oldest.go), so a
-// restored memory goes on, evicts and is read exactly like one that never stopped. durable.go tells what a crash costs between which steps.
+// Records carry the sequence of their last change. [Memory.Dirty] gives what was taken in since, a few dozen bytes an event (log.go),
+// [Memory.Page] gives everything a page at a time while events go on, [Memory.Restore] takes both; frames are checksummed. Evictions go by the
+// stamps, the order of last changes (oldest.go), so a restored memory goes on, evicts and is read exactly like one that never stopped.
+// durable.go tells what a crash costs between which steps, and why that holds.
+//
+// # What it costs
+//
+// An event's keys are hashed once, in [Memory.Warm], by SipHash-2-4 under the store's key: nobody without it can make two ids collide. Measure
+// with
+//
+//	go test -run xxx -bench 'Builtin|Take|Dirty|Restore|Eviction' ./rules/window
+//
+// "cpu-ns/op" is user and system time an event, which counts on a shared machine; "delta-B/op" is what Dirty writes an event, "dirty-ns/op" what
+// writing takes beside Take; "B/account" is memory, with an account's addresses and devices.
 //
 // # A new kind of window
 //

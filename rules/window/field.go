@@ -25,7 +25,9 @@ func (s *source) set(e *event.Event, p *geo.Place) { s.event, s.place, s.parsed 
 func (s *source) ip() []byte {
 	if !s.parsed {
 		s.parsed, s.size = true, 0
-		if a, err := netip.ParseAddr(s.event.IP); err == nil {
+		if parse4(s.address[:4], s.event.IP) {
+			s.size = 4
+		} else if a, err := netip.ParseAddr(s.event.IP); err == nil {
 			if a = a.Unmap(); a.Is4() {
 				b := a.As4()
 				s.size = copy(s.address[:], b[:])
@@ -35,6 +37,31 @@ func (s *source) ip() []byte {
 		}
 	}
 	return s.address[:s.size]
+}
+
+// parse4 reads an IPv4 address as netip does, which takes five times as long; false: it is none.
+func parse4(to []byte, text string) bool {
+	n, digits, field := 0, 0, 0
+	for i := range len(text) {
+		c := text[i]
+		switch {
+		case c >= '0' && c <= '9':
+			if digits > 0 && field == 0 { // leading zeros mean different things to different readers
+				return false
+			}
+			field, digits = field*10+int(c-'0'), digits+1
+			if field > 255 {
+				return false
+			}
+		case c == '.' && digits > 0 && n < 3:
+			to[n] = byte(field)
+			n, digits, field = n+1, 0, 0
+		default:
+			return false
+		}
+	}
+	to[3] = byte(field)
+	return n == 3 && digits > 0
 }
 
 // fields are the values of an event that windows can tell apart, by the names that rules use.
