@@ -60,6 +60,7 @@ func (s *Shard) committed() {
 			st.Problem = ""
 		}
 		st.Commits++
+		st.Evicted = v.memory.Evicted()
 	})
 	for _, d := range answers {
 		s.config.Answer(d)

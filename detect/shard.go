@@ -87,6 +87,7 @@ type Status struct {
 	Arrival   time.Time // of the newest record taken in
 	Counts    Counts
 	Commits   uint64
+	Evicted   uint64        // records of windows that have left for want of room since the shard was loaded
 	Delay     time.Duration // from the arrival of the last batch's newest record to its commit
 }
 

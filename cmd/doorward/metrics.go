@@ -81,6 +81,7 @@ var (
 	descActs     = desc("acts_total", "Acts of people and deadlines taken in, by outcome.", "outcome")
 	descFaults   = desc("rule_faults_total", "Rules that could not be evaluated on an event.")
 	descCommits  = desc("commits_total", "Commits of shards.")
+	descEvicted  = desc("windows_evicted_total", "Records of windows that left for want of room since the shard was loaded.", "shard")
 	descDelay    = desc("commit_delay_seconds", "From the arrival of the newest record of a shard's last batch to its commit.", "shard")
 	descSequence = desc("shard_sequence", "Inputs a shard has taken in since its store was made.", "shard")
 	descFed      = desc("shard_fed", "1 when a shard is loaded and its partition can be read.", "shard")
@@ -107,6 +108,7 @@ func (g *gauges) Collect(c chan<- prometheus.Metric) {
 		n = n.Add(st.Counts)
 		commits += st.Commits
 		shard := strconv.Itoa(st.Shard)
+		counter(descEvicted, st.Evicted, shard)
 		gauge(descDelay, st.Delay.Seconds(), shard)
 		gauge(descSequence, float64(st.Sequence), shard)
 		gauge(descFed, one(st.Loaded && st.Fed && away[st.Shard] == nil), shard)

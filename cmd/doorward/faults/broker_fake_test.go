@@ -179,8 +179,12 @@ func metricOf(body, name string) (sum float64) {
 // accountOn is an account that lives on a partition; of different n another one.
 func accountOn(partition int32, prefix string, n int) string {
 	for i := 0; ; i++ {
-		if a := fmt.Sprintf("%s-%d-%d", prefix, n, i); int32(kafka.PartitionOf(kafka.Murmur2, []byte(a), partitions)) == partition {
+		if a := fmt.Sprintf("%s-%d-%d", prefix, n, i); partitionOf(a) == partition {
 			return a
 		}
 	}
+}
+
+func partitionOf(account string) int32 {
+	return int32(kafka.PartitionOf(kafka.Murmur2, []byte(account), partitions))
 }

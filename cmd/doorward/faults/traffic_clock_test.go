@@ -129,13 +129,13 @@ func (w *world) fail(p int32, n int, stamp time.Time) {
 	w.Helper()
 	id := fmt.Sprintf("p%d-%d", p, n)
 	w.writeRecords(&kgo.Record{Topic: w.topic, Partition: p, Key: []byte(w.failAccount(p)), Timestamp: stamp,
-		Value: w.line(id, "login.failed", w.failAccount(p), time.Now(), map[string]any{"ip": fmt.Sprintf("203.0.113.%d", p+1), "method": "password", "reason": "bad_password"})})
+		Value: line(w.source(), id, "login.failed", w.failAccount(p), map[string]any{"ip": fmt.Sprintf("203.0.113.%d", p+1), "method": "password", "reason": "bad_password"})})
 }
 
-// line is an event as it is written.
-func (w *world) line(id, kind, account string, at time.Time, data map[string]any) []byte {
-	b, err := json.Marshal(map[string]any{"specversion": "1.0", "id": id, "source": w.source(), "type": kind, "subject": account,
-		"time": at.UTC().Format(time.RFC3339Nano), "data": data})
+// line is an event of now as it is written.
+func line(source, id, kind, account string, data map[string]any) []byte {
+	b, err := json.Marshal(map[string]any{"specversion": "1.0", "id": id, "source": source, "type": kind, "subject": account,
+		"time": time.Now().UTC().Format(time.RFC3339Nano), "data": data})
 	if err != nil {
 		panic("maps of strings and numbers always encode: " + err.Error())
 	}
