@@ -17,10 +17,12 @@ import (
 )
 
 // smallSegments is a store whose bulk segments hold four values of bulkSize.
-func smallSegments(t *testing.T) (*DB, Config) {
+func smallSegments(t *testing.T) (*DB, Config) { return segmentsOf(t, 4) }
+
+func segmentsOf(t *testing.T, values int64) (*DB, Config) {
 	t.Helper()
 	cfg := testConfig(filepath.Join(t.TempDir(), "store"))
-	cfg.segment = 4 * bulkSize
+	cfg.segment = values * bulkSize
 	d, err := Create(cfg)
 	if err != nil {
 		t.Fatal(err)
