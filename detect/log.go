@@ -73,6 +73,9 @@ func (s *Shard) putLog(b *store.Batch) error {
 		return nil
 	}
 	s.taken.heard = s.evaluator.owed.heard
+	if s.taken.At.IsZero() { // nothing has come yet, and a line without a time would be swept at once
+		s.taken.At = s.config.Now().UTC()
+	}
 	line, err := json.Marshal(&s.taken)
 	if err != nil {
 		return fmt.Errorf("encode the shard's log: %w", err)

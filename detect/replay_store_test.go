@@ -311,6 +311,16 @@ func TestIncompleteLogs(t *testing.T) {
 	w.caughtUp()
 	w.end()
 	whole := sameAsLog(t, db, log, 2)
+	lines := store.Key(store.KindShardLog)
+	if err := db.Scan(t.Context(), lines, store.After(lines), false, func(_, v []byte) bool {
+		var line struct{ At time.Time }
+		if err := json.Unmarshal(v, &line); err != nil || line.At.Year() < 2026 {
+			t.Errorf("a line without a time is swept at once: %s", v)
+		}
+		return true
+	}); err != nil {
+		t.Fatal(err)
+	}
 	incomplete := func(what string, shard int, sequence uint64, l *topicLog) {
 		t.Helper()
 		f := detect.NewFollower(detect.FollowConfig{Store: db, Shards: 2, HashKey: [16]byte{1}, Records: l.again})

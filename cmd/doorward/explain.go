@@ -102,7 +102,7 @@ func explainFile(ctx context.Context, t *terminal, cfg *Config, file, arg string
 	if err != nil {
 		return explanation{}, err
 	}
-	place, err := places(cfg.Geo)
+	place, _, err := places(cfg.Geo)
 	if err != nil {
 		return explanation{}, err
 	}

@@ -38,6 +38,7 @@ type house struct {
 
 	rules  *rules.Set
 	place  func(*event.Event) geo.Place
+	geo    []string // the databases behind it
 	pace   *detect.Pace
 	shards []*detect.Shard
 	shape  shape
@@ -112,7 +113,7 @@ func openHouse(cfg *Config, log *slog.Logger) (*house, error) {
 	if s.rules, err = loadRules(cfg.Rules); err != nil {
 		return nil, err
 	}
-	if s.place, err = places(cfg.Geo); err != nil {
+	if s.place, s.geo, err = places(cfg.Geo); err != nil {
 		return nil, err
 	}
 	if s.db, err = badger.Open(badger.Config{Dir: cfg.Store, Check: checkOf(keys), Version: version, Log: log}); err != nil {
@@ -196,7 +197,7 @@ func (s *house) makeShards() {
 	hashKey := [16]byte(s.keys.Derive("hash of ids", 16))
 	for i := range n {
 		s.shards = append(s.shards, detect.NewShard(detect.ShardConfig{
-			Evaluator: detect.EvaluatorConfig{Shard: i, Rules: s.rules, Place: s.place, Board: board, HashKey: hashKey,
+			Evaluator: detect.EvaluatorConfig{Shard: i, Rules: s.rules, Place: s.place, Board: board, HashKey: hashKey, Geo: s.geo, Program: version,
 				Probation: time.Duration(s.cfg.Probation), Reports: s.shape.Topics[0]},
 			Store: s.db, Owner: owner(), Pace: s.pace,
 			DeadLetter: func(r detect.Record, code, problem string) detect.Message {

@@ -29,6 +29,7 @@ func TestMain(m *testing.M) {
 		"served":   func() { os.Exit(made(served)) },
 		"newer":    func() { os.Exit(made(newer)) },
 		"flip":     func() { os.Exit(made(flip)) },
+		"replayed": func() { os.Exit(replayed(os.Args[1:])) },
 		"app":      func() { os.Exit(made(app)) },
 	})
 }
@@ -52,7 +53,7 @@ func served(args []string) error {
 	}
 	defer broker.Close()
 	cfg := defaults()
-	cfg.Store, cfg.Brokers = args[0], []string{broker.Addr()}
+	cfg.Store, cfg.Brokers, cfg.Rules = args[0], []string{broker.Addr()}, os.Getenv("DOORWARD_RULES")
 	s, err := openHouse(cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
@@ -74,6 +75,17 @@ func served(args []string) error {
 		return err
 	}
 	return s.takeIn(ctx, uint64(len(records)))
+}
+
+// replayed is `doorward replay --store DIR ARG...` beside the broker that served left: replayed DIR ARG...
+func replayed(args []string) int {
+	broker, err := kafka.Embedded(args[0]+".broker", "127.0.0.1:0")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer broker.Close()
+	return run(context.Background(), append([]string{"replay", "--store", args[0], "--brokers", broker.Addr()}, args[1:]...), os.Stdin, os.Stdout, os.Stderr)
 }
 
 func recordsOf(file string) ([]detect.Message, error) {

@@ -29,25 +29,46 @@ type replayFlags struct {
 func replayCommand(t *terminal) *cobra.Command {
 	var f replayFlags
 	c := &cobra.Command{
-		Use:   "replay FILE...",
-		Short: "Run events of NDJSON files through the rules and print what they find",
+		Use:   "replay FILE... | --store DIR",
+		Short: "Run events of NDJSON files, or what a store took in, through the rules and print what they find",
 		Long: `Reads events, one JSON object a line (gzip too, - is standard input), and prints a finding a line, in the order of the input. Needs no
 broker, no store and no network. The same events give the same bytes for any --batch and --workers; a repeat of an event among the last
-million of its shard adds nothing. Accounts are spread over --shards by murmur2 of their id, as Java producers would.`,
-		Example: "  doorward replay events.ndjson.gz\n  doorward replay -o json --states states.ndjson monday.ndjson tuesday.ndjson",
-		Args:    cobra.MinimumNArgs(1),
+million of its shard adds nothing. Accounts are spread over --shards by murmur2 of their id, as Java producers would.
+
+With --store it follows the logs of a store that no service has open (a backup, or a copy): the records they name are read from the broker
+again, acts, rule sets and what shards saw of one another are in the log. Everything is evaluated anew, in memory, and every finding and every
+account's record is compared with what the store holds; a difference is named, and the exit code is 5. The store is not touched: it is copied to
+the temporary directory first. It needs the whole log: where lines were swept (setting findings), topics were cut, or history was put in by
+backfill, nobody can say any more what came of it, and it says so and ends with 1.`,
+		Example: "  doorward replay events.ndjson.gz\n  doorward replay -o json --states states.ndjson monday.ndjson tuesday.ndjson\n  doorward replay --store copy-of-store --brokers localhost:9092",
+		Args: func(c *cobra.Command, args []string) error {
+			if c.Flags().Changed("store") {
+				return cobra.NoArgs(c, args)
+			}
+			return cobra.MinimumNArgs(1)(c, args)
+		},
 		RunE: func(c *cobra.Command, args []string) error {
 			cfg, err := loadConfig(c, os.LookupEnv)
 			if err != nil {
 				return err
 			}
-			return replay(c.Context(), t, cfg, f, args)
+			if !c.Flags().Changed("store") {
+				return replay(c.Context(), t, cfg, f, args)
+			}
+			for _, flag := range []string{"batch", "workers", "shards", "rules"} {
+				if c.Flags().Changed(flag) {
+					return fail(exitUsage, "--%s is for files: with --store the log says how it was", flag)
+				}
+			}
+			return replayStore(c.Context(), t, cfg, f)
 		},
 	}
 	fl := c.Flags()
 	fl.IntVar(&f.batch, "batch", 1000, "events decoded at a time")
 	fl.IntVar(&f.workers, "workers", runtime.GOMAXPROCS(0), "how many decode at once")
 	fl.IntVar(&f.shards, "shards", 8, "how many shards the accounts are spread over")
+	fl.String("store", "", "directory of a store to replay by its own log, instead of files")
+	fl.String("brokers", "", "HOST:PORT, several with commas; where that store's topics are")
 	fl.String("rules", "", "directory of rules (default: the built-in ones)")
 	fl.StringVar(&f.states, "states", "", "file for the final state of every account that ever had another than open")
 	return c
@@ -61,7 +82,7 @@ func replay(ctx context.Context, t *terminal, cfg *Config, f replayFlags, files 
 	if err != nil {
 		return err
 	}
-	place, err := places(cfg.Geo)
+	place, _, err := places(cfg.Geo)
 	if err != nil {
 		return err
 	}
@@ -101,7 +122,7 @@ func replay(ctx context.Context, t *terminal, cfg *Config, f replayFlags, files 
 		return err
 	}
 	if f.states != "" {
-		if err := writeStates(f.states, r); err != nil {
+		if err := writeStates(f.states, r.Accounts); err != nil {
 			return err
 		}
 	}
@@ -168,9 +189,9 @@ func printByRule(t *terminal, by map[string]uint64) {
 }
 
 // writeStates writes the record of every account that ever had another state than open, by id.
-func writeStates(path string, r *detect.Replay) error {
+func writeStates(path string, accounts func(func(auth.Account))) error {
 	var records []auth.Record
-	r.Accounts(func(a auth.Account) { records = append(records, a.Record()) })
+	accounts(func(a auth.Account) { records = append(records, a.Record()) })
 	sort.Slice(records, func(i, j int) bool { return records[i].Account < records[j].Account })
 	f, err := os.Create(path)
 	if err != nil {
@@ -191,14 +212,14 @@ func writeStates(path string, r *detect.Replay) error {
 	return f.Close()
 }
 
-// places says where events come from: as the platform says, completed by the operator's databases.
-func places(paths []string) (func(*event.Event) geo.Place, error) {
+// places says where events come from: as the platform says, completed by the operator's databases, and which those are.
+func places(paths []string) (place func(*event.Event) geo.Place, names []string, err error) {
 	if len(paths) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	db, err := geo.Open(paths)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return func(e *event.Event) geo.Place { return detect.PlaceOf(e, db) }, nil
+	return func(e *event.Event) geo.Place { return detect.PlaceOf(e, db) }, db.Versions(), nil
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/oschwald/maxminddb-golang/v2"
 )
@@ -120,4 +121,18 @@ func first[T comparable](r maxminddb.Result, paths [][]any) T {
 		}
 	}
 	return none
+}
+
+// Versions name the databases, in their order, each by its type, when it was built (RFC 3339) and how large it is: two that have the same name
+// answer alike. A nil DB has none.
+func (db *DB) Versions() []string {
+	if db == nil {
+		return nil
+	}
+	var all []string
+	for _, r := range db.readers {
+		built := time.Unix(int64(r.Metadata.BuildEpoch), 0).UTC()
+		all = append(all, fmt.Sprintf("%s %s, %d nodes", r.Metadata.DatabaseType, built.Format(time.RFC3339), r.Metadata.NodeCount))
+	}
+	return all
 }
