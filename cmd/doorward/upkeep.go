@@ -148,6 +148,9 @@ func (s *house) sweep(ctx context.Context) error {
 			next[i] = swept.Next
 			errs = append(errs, err)
 		}
+		if s.db.Full() {
+			return errors.Join(errs...) // see tailHistory
+		}
 		_, err := s.history.Sweep(ctx, s.history.Expired(now))
 		return errors.Join(append(errs, err)...)
 	})
@@ -195,7 +198,12 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// tailHistory reads a partition until ctx ends or the disk is full: the history's database writes through mapped memory, so that on a disk
+// without room the kernel would end the process, and has no guard of its own.
 func (s *house) tailHistory(ctx context.Context, topic string, partition int) error {
+	if s.db.Full() {
+		return nil
+	}
 	at, err := s.history.Positions(ctx)
 	if err != nil {
 		return err
@@ -209,6 +217,9 @@ func (s *house) tailHistory(ctx context.Context, topic string, partition int) er
 	return s.client.Tail(ctx, topic, partition, from, func(records []detect.Record) error {
 		if len(records) == 0 {
 			return nil
+		}
+		if s.db.Full() {
+			return store.ErrFull
 		}
 		lines := make([]history.Line, 0, len(records))
 		for _, r := range records {

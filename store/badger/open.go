@@ -206,10 +206,34 @@ func openFiles(dir string, opts badgerdb.Options) (b *badgerdb.DB, err error) {
 			b, err = nil, damaged(dir, fmt.Errorf("badger: %v", r))
 		}
 	}()
+	if err := removeUnborn(opts); err != nil {
+		return nil, err
+	}
 	if b, err = badgerdb.Open(opts); err != nil {
 		return nil, damaged(dir, err)
 	}
 	return b, nil
+}
+
+// removeUnborn removes logs of no length. Badger makes a log and then gives it its length; a process that is killed between the two leaves
+// one in which nothing was ever written, and Badger does not open then ("Create a new file").
+func removeUnborn(opts badgerdb.Options) error {
+	for _, pattern := range []string{filepath.Join(opts.Dir, "*.mem"), filepath.Join(opts.ValueDir, "*.vlog")} {
+		logs, err := filepath.Glob(pattern)
+		if err != nil {
+			return fmt.Errorf("looking for logs: %w", err)
+		}
+		for _, l := range logs {
+			st, err := os.Stat(l)
+			if err == nil && st.Size() == 0 {
+				err = os.Remove(l)
+			}
+			if err != nil {
+				return fmt.Errorf("looking at a log: %w", err)
+			}
+		}
+	}
+	return nil
 }
 
 // hold takes the directory for this process, before its files are looked at: another process may be rewriting them.

@@ -27,15 +27,35 @@ type engine struct {
 	err  error         // of its end; after done
 	at   map[string]string
 
-	mu   sync.Mutex
-	said []string
+	mu    sync.Mutex
+	said  []string // the newest lines
+	crash []string // the first lines of a crash
 }
 
 // log is the end of what it said.
 func (e *engine) log() string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return strings.Join(e.said[max(0, len(e.said)-30):], "\n")
+	lines := e.said[max(0, len(e.said)-30):]
+	if len(e.crash) > 0 { // why a process of Go's died stands above what all of its goroutines did
+		lines = e.crash
+	}
+	return strings.Join(lines, "\n")
+}
+
+// keep keeps a line.
+func (e *engine) keep(line string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, begin := range []string{"panic: ", "fatal error: ", "unexpected fault", "SIG"} {
+		if len(e.crash) > 0 && len(e.crash) < 40 || strings.HasPrefix(line, begin) {
+			e.crash = append(e.crash, line)
+			break
+		}
+	}
+	if e.said = append(e.said, line); len(e.said) > 2000 {
+		e.said = append([]string(nil), e.said[1000:]...)
+	}
 }
 
 // logged reports whether a line with this text was said.
@@ -87,12 +107,7 @@ func (w *world) launch() (e *engine, ready <-chan struct{}) {
 		s.Buffer(nil, 1<<20)
 		first := true
 		for s.Scan() {
-			e.mu.Lock()
-			e.said = append(e.said, s.Text())
-			if len(e.said) > 2000 {
-				e.said = append([]string(nil), e.said[1000:]...)
-			}
-			e.mu.Unlock()
+			e.keep(s.Text())
 			var l map[string]any
 			if first && strings.Contains(s.Text(), `"msg":"ready"`) && json.Unmarshal(s.Bytes(), &l) == nil {
 				for k, v := range l {
@@ -283,3 +298,5 @@ func (w *world) administer(ctx context.Context, operation string, in, out any) e
 	}
 	return json.Unmarshal(text, out)
 }
+
+func lastLine(s string) string { return s[strings.LastIndexByte(strings.TrimSpace(s), '\n')+1:] }

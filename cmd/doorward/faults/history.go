@@ -1,6 +1,9 @@
 package faults
 
-import "sync"
+import (
+	"maps"
+	"sync"
+)
 
 // History is everything that a run did to the system and everything it read back, in the order in which it was read: of a partition that
 // is the order of its offsets. The methods may be called from several goroutines.
@@ -13,7 +16,7 @@ type History struct {
 	Looks   []Look          // what GET /v1/accounts/{id} said
 	Answers []Answer        // what POST /v1/decide said
 
-	published map[string]uint64 // the newest version of each account on the states topic
+	published map[string]Newest // of each account on the states topic
 	topics    map[string]int    // records read, by topic
 }
 
@@ -64,7 +67,7 @@ type Answer struct {
 
 // NewHistory is empty.
 func NewHistory() *History {
-	return &History{Sent: map[string]bool{}, published: map[string]uint64{}, topics: map[string]int{}}
+	return &History{Sent: map[string]bool{}, published: map[string]Newest{}, topics: map[string]int{}}
 }
 
 // Send says that an event goes to the broker; Acknowledge that the broker has it.
@@ -92,14 +95,20 @@ func (h *History) Input(e Event) {
 	h.Events = append(h.Events, e)
 }
 
-// Read keeps a record that was read from a topic; version is of a record of the states topic, else 0.
-func (h *History) Read(r Record, version uint64) {
+// Newest is the newest version of an account that was read from the states topic.
+type Newest struct {
+	State   string
+	Version uint64
+}
+
+// Read keeps a record that was read from a topic; what it says is of a record of the states topic.
+func (h *History) Read(r Record, says Newest) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.Records = append(h.Records, r)
 	h.topics[r.Topic]++
-	if version > h.published[r.Key] {
-		h.published[r.Key] = version
+	if says.Version > h.published[r.Key].Version {
+		h.published[r.Key] = says
 	}
 }
 
@@ -128,18 +137,14 @@ func (h *History) Decided(a Answer) {
 func (h *History) Published(account string) uint64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.published[account]
+	return h.published[account].Version
 }
 
-// All are the newest versions of all accounts on the states topic.
-func (h *History) All() map[string]uint64 {
+// Newest are the newest versions of all accounts on the states topic.
+func (h *History) Newest() map[string]Newest {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	all := make(map[string]uint64, len(h.published))
-	for a, v := range h.published {
-		all[a] = v
-	}
-	return all
+	return maps.Clone(h.published)
 }
 
 // Count is how many records of a topic were read.
@@ -159,4 +164,20 @@ func (h *History) Find(topic string, f func(Record) bool) bool {
 		}
 	}
 	return false
+}
+
+// Repeated is how many records of a topic were copies of earlier ones.
+func (h *History) Repeated(topic string) (n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	seen := map[string]bool{}
+	for i := range h.Records {
+		if r := &h.Records[i]; r.Topic == topic {
+			if seen[r.ID] {
+				n++
+			}
+			seen[r.ID] = true
+		}
+	}
+	return n
 }

@@ -6,7 +6,9 @@ import (
 	"context"
 	"encoding/json"
 	"math/rand/v2"
+	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -196,6 +198,9 @@ func (w *world) publish(messages []detect.Message) {
 	w.history.Acknowledge(names)
 }
 
+// forever is how many-th account nobody lets in, so that there is always one that must stay locked.
+const forever = 5
+
 // act does what staff and owners do, to accounts that were told to be restricted and to others.
 func (w *world) act(ctx context.Context, l load) {
 	r := rand.New(rand.NewPCG(w.seed, 3))
@@ -210,8 +215,9 @@ func (w *world) act(ctx context.Context, l load) {
 		if e := w.running(); e == nil || e.ended() {
 			continue
 		}
-		a := Act{Account: w.account(r.IntN(l.accounts)), Kind: "lock"}
-		if r.IntN(4) > 0 {
+		n := r.IntN(l.accounts)
+		a := Act{Account: w.account(n), Kind: "lock"}
+		if r.IntN(4) > 0 && n%forever > 0 {
 			a.Kind = "unlock"
 			a.Account = w.restricted(r, a.Account)
 		}
@@ -231,26 +237,30 @@ func (w *world) do(ctx context.Context, a Act) {
 
 // restricted is an account whose newest record restricts it, or else the one given.
 func (w *world) restricted(r *rand.Rand, or string) string {
-	newest := map[string]string{}
-	looked := 0
-	w.history.Find(detect.TopicState, func(rec Record) bool {
-		var s record
-		if _, ok := newest[rec.Key]; !ok && json.Unmarshal([]byte(rec.Value), &s) == nil {
-			newest[rec.Key] = s.State
-		}
-		looked++
-		return looked == 50
-	})
+	newest := w.history.Newest()
 	var all []string
 	for a, s := range newest {
-		if s == "locked" || s == "limited" || s == "challenged" {
+		n, err := strconv.Atoi(a[strings.LastIndexByte(a, '-')+1:])
+		if err == nil && n%forever > 0 && (s.State == "locked" || s.State == "limited" || s.State == "challenged") {
 			all = append(all, a)
 		}
 	}
 	if len(all) == 0 {
 		return or
 	}
+	slices.Sort(all)
 	return all[r.IntN(len(all))]
+}
+
+// lockedNow are the accounts whose newest published record locks them, with its version.
+func (w *world) lockedNow() map[string]uint64 {
+	locked := map[string]uint64{}
+	for a, s := range w.history.Newest() {
+		if s.State == "locked" {
+			locked[a] = s.Version
+		}
+	}
+	return locked
 }
 
 // look asks the API about accounts again and again.

@@ -22,6 +22,11 @@ import (
 
 var (
 	seedFlag = flag.Uint64("faults.seed", 0, "seed of load and faults; 0: another one each time")
+	cuts     = flag.Int("faults.cuts", 4, "power cuts under load (row power)")
+	flips    = flag.Int("faults.flips", 12, "flipped bytes (row rot)")
+	stops    = flag.Int("faults.stops", 3, "SIGTERM under load (row stop)")
+	sleep    = flag.Duration("faults.sleep", 12*time.Second, "how long the machine is suspended (row suspend)")
+	pressure = flag.Duration("faults.pressure", 6*time.Second, "how long the load lasts (row memory)")
 	kills    = flag.Int("faults.kills", 5, "kill -9 of the engine under load (row kill)")
 )
 
@@ -37,6 +42,17 @@ var rows = slices.Concat(engineRows, brokerRows, trafficRows)
 
 var engineRows = []row{
 	{"F-1", "kill", killRow},
+	{"F-2", "power", powerRow},
+	{"F-3", "lying", lyingRow},
+	{"F-4", "full", fullRow},
+	{"F-5", "fail", failRow},
+	{"F-6", "slow", slowRow},
+	{"F-7", "rot", rotRow},
+	{"F-19", "memory", memoryRow},
+	{"F-23", "lost", lostRow},
+	{"F-25", "key", keyRow},
+	{"F-27", "stop", stopRow},
+	{"F-28", "suspend", suspendRow},
 }
 
 // TestFault is every row. A failure prints the seed that makes the same load and the same faults again; what a fault meets is then chance

@@ -6,24 +6,6 @@ import (
 	"strings"
 )
 
-// model is what a history is compared with: maps, and what EVENTS.md says. It shares no code with the engine.
-type model struct {
-	h        *History
-	problems []string
-
-	values   map[string]string         // topic, record id -> content
-	events   map[string]*Event         // by name, first copy
-	tallies  map[string]map[string]int // events of faults.tally by name: how many events of each type its account had then
-	findings map[string]bool           // ids
-	causes   map[string]string         // what must happen once -> what came of it
-	lost     map[string]string         // what must be found -> what it is
-	forgets  map[string][]uint64       // account -> sequences at which it was let in, and what it did before was forgotten
-	counts   []finding                 // of faults.tally, in order
-	states   map[string]*state         // "account version"
-	entries  map[string]*entry         // "account version" -> the journal's
-	acts     map[string]int            // "account kind of act" -> how many were made
-}
-
 // rank orders what findings may only tighten.
 var rank = map[string]int{"open": 0, "challenged": 1, "limited": 2, "locked": 3}
 
@@ -35,30 +17,6 @@ var edges = map[string][]string{
 	"locked":     {"open", "recovering", "probation"},
 	"recovering": {"open", "challenged", "limited", "locked", "probation"},
 	"probation":  {"open", "challenged", "limited", "locked"},
-}
-
-// Check compares a history with the model and says what is wrong, each in one sentence.
-func Check(h *History) []string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	m := &model{h: h, values: map[string]string{}, events: map[string]*Event{}, tallies: map[string]map[string]int{}, findings: map[string]bool{}, causes: map[string]string{},
-		lost: map[string]string{}, forgets: map[string][]uint64{}, states: map[string]*state{}, entries: map[string]*entry{}, acts: map[string]int{}}
-	for _, step := range []func(){m.input, m.found, m.journal, m.tally, m.moves, m.notices, m.answers} {
-		step()
-	}
-	return m.problems
-}
-
-func (m *model) wrong(format string, args ...any) {
-	m.problems = append(m.problems, fmt.Sprintf(format, args...))
-}
-
-// once says that a cause has had an effect, and is wrong when it had another one before.
-func (m *model) once(cause, effect string) {
-	if was, ok := m.causes[cause]; ok && was != effect {
-		m.wrong("%s had two effects: %s and %s", cause, was, effect)
-	}
-	m.causes[cause] = effect
 }
 
 // input: what was acknowledged is there, and no good record is a dead letter; each event counts once, in the order of its partition.
@@ -138,31 +96,21 @@ func (m *model) journal() {
 // tally: the numbers in the evidence grow as those of the topic. Only a person who lets somebody in has earlier events forgotten: then,
 // and never else, the difference between the two grows.
 func (m *model) tally() {
-	type base struct {
-		missing map[string]int
-		at      uint64
-	}
-	bases := map[string]base{}
+	missing, at := map[string]map[string]int{}, map[string]uint64{} // by account: of each type, and when that was said
 	for _, f := range m.counts {
 		name := f.Event.Source + " " + f.Event.ID
 		if m.events[name].Unreliable {
 			continue
 		}
-		was, now := bases[f.Account], base{map[string]int{}, f.Sequence}
-		forgot := slices.ContainsFunc(m.forgets[f.Account], func(s uint64) bool { return s > was.at && s <= f.Sequence })
-		for _, v := range f.Evidence {
-			kind := counted.FindStringSubmatch(v.Fact)
-			n, ok := v.Value.(float64)
-			if kind == nil || !ok {
-				m.wrong("event %s: the evidence %s = %v is none of the rule", name, v.Fact, v.Value)
-				continue
-			}
-			now.missing[kind[1]] = m.tallies[name][kind[1]] - int(n)
-			if d := now.missing[kind[1]] - was.missing[kind[1]]; d < 0 || d > 0 && !forgot {
-				m.wrong("event %s of %s: %s is %v, the topic has %d, and %d were forgotten", name, f.Account, v.Fact, v.Value, m.tallies[name][kind[1]], was.missing[kind[1]])
+		was, now := missing[f.Account], map[string]int{}
+		forgot := slices.ContainsFunc(m.forgets[f.Account], func(s uint64) bool { return s > at[f.Account] && s <= f.Sequence })
+		for kind, n := range m.evidence(&f) {
+			now[kind] = m.tallies[name][kind] - n
+			if d := now[kind] - was[kind]; d < 0 || d > 0 && !forgot {
+				m.wrong("event %s of %s: %d %s, the topic has %d, and %d were forgotten", name, f.Account, n, kind, m.tallies[name][kind], was[kind])
 			}
 		}
-		bases[f.Account] = now
+		missing[f.Account], at[f.Account] = now, f.Sequence
 	}
 }
 
@@ -186,15 +134,9 @@ func (m *model) moves() {
 		}
 		m.named(was, s)
 	})
-	last := map[string]string{} // of each account
-	for _, r := range m.h.Records {
-		if r.Topic == "doorward.account-state.v1" {
-			last[r.Key] = r.Value
-		}
-	}
 	for account, s := range before {
-		if !strings.Contains(last[account], fmt.Sprintf(`"version":%d,`, s.Version)) {
-			m.wrong("%s: the last record on the topic is not version %d: %s", account, s.Version, last[account])
+		if last := m.last["doorward.account-state.v1 "+account]; !strings.Contains(last, fmt.Sprintf(`"version":%d,`, s.Version)) {
+			m.wrong("%s: the last record on the topic is not version %d: %s", account, s.Version, last)
 		}
 	}
 }
@@ -206,7 +148,9 @@ func (m *model) named(was, s *state) {
 		m.wrong("%s: version %d goes from %s to %s, in the journal it is %+v", s.Account, s.Version, was.State, s.State, e)
 		return
 	}
-	m.once(fmt.Sprintf("%s: %s by %s %s", s.Account, s.State, e.By, e.Cause), fmt.Sprint("version ", s.Version))
+	if e.By != "deadline" {
+		m.once(fmt.Sprintf("%s: %s by %s %s", s.Account, s.State, e.By, e.Cause), fmt.Sprint("version ", s.Version))
+	}
 	from, knownFrom := rank[was.State]
 	to, knownTo := rank[s.State]
 	looser := knownFrom && knownTo && to < from || was.State != s.State && (s.State == "probation" || was.State == "recovering" && to < rank["locked"])

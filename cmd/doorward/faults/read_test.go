@@ -88,7 +88,7 @@ func (w *world) output(r *detect.Record) {
 			from[2] = string(h.Value)
 		}
 	}
-	version := uint64(0)
+	var says Newest
 	switch r.Topic {
 	case detect.TopicAudit:
 		// one world at a time uses a broker
@@ -104,9 +104,9 @@ func (w *world) output(r *detect.Record) {
 		if r.Topic == detect.TopicState {
 			var s record
 			if json.Unmarshal(r.Value, &s) == nil {
-				version = s.Version
+				says = Newest{s.State, s.Version}
 			}
 		}
 	}
-	w.history.Read(k, version)
+	w.history.Read(k, says)
 }
