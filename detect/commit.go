@@ -39,8 +39,8 @@ func (s *Shard) commit(ctx context.Context) error {
 		return err
 	}
 	s.owed.Add(int64(len(v.owed.rows)))
-	s.relay.Offer(s.rowKeys, v.owed.rows)
-	s.rowKeys = nil
+	s.relay.Offer(s.parcels)
+	s.parcels = nil
 	s.committed()
 	return nil
 }
@@ -153,15 +153,12 @@ func (s *Shard) putCases(b *store.Batch) error {
 }
 
 func (s *Shard) putRows(b *store.Batch) error {
-	for i, r := range s.evaluator.owed.rows {
-		pair, err := outbox.Pair(s.n, s.progress.Sequence, uint32(i), r)
-		if err != nil {
-			return err
-		}
-		b.Put = append(b.Put, pair)
-		s.rowKeys = append(s.rowKeys, pair.Key)
+	parcels, err := outbox.Parcels(s.n, s.progress.Sequence, s.evaluator.owed.rows)
+	for i := range parcels {
+		b.Put = append(b.Put, parcels[i].Pair)
 	}
-	return nil
+	s.parcels = parcels
+	return err
 }
 
 func (s *Shard) putOutcomes(b *store.Batch) error {

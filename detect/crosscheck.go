@@ -3,9 +3,9 @@ package detect
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"doorward/auth"
@@ -85,7 +85,7 @@ func (c *CrossCheck) Run(ctx context.Context) (found Compared, err error) {
 
 // waiting is a state that the outbox still owes.
 type waiting struct {
-	key     []byte
+	key, id string // of its parcel, and its own in it
 	version uint64
 }
 
@@ -95,20 +95,19 @@ func (c *CrossCheck) owed(ctx context.Context) (map[auth.AccountID][]waiting, er
 	from := store.Key(store.KindOutbox)
 	var bad error
 	err := c.Store.Scan(ctx, from, store.After(from), false, func(k, v []byte) bool {
-		var row outbox.Row
-		if bad = json.Unmarshal(v, &row); bad != nil {
-			return false
+		rows, err := outbox.Unpack(v)
+		for i := range rows {
+			if rows[i].Topic != TopicState {
+				continue
+			}
+			p, bad := auth.ReadRecord(rows[i].Value)
+			if err = errors.Join(err, bad); err != nil {
+				break
+			}
+			all[p.Account] = append(all[p.Account], waiting{string(k), rows[i].ID, p.Version})
 		}
-		if row.Topic != TopicState {
-			return true
-		}
-		p, err := auth.ReadRecord(row.Value)
-		if err != nil {
-			bad = err
-			return false
-		}
-		all[p.Account] = append(all[p.Account], waiting{bytes.Clone(k), p.Version})
-		return true
+		bad = err
+		return err == nil
 	})
 	if err := errors.Join(err, bad); err != nil {
 		return nil, fmt.Errorf("read the outbox: %w", err)
@@ -192,7 +191,7 @@ func (c *comparing) take(ctx context.Context, r Record) error {
 // flush compares what is held, takes over what is ahead, and withdraws what the outbox would say too late.
 func (c *comparing) flush(ctx context.Context) error {
 	var acts []auth.Act
-	var stale [][]byte
+	var stale []waiting
 	for id, p := range c.pending {
 		a, _, err := auth.LoadAccount(ctx, c.Store, id)
 		if err != nil {
@@ -203,7 +202,7 @@ func (c *comparing) flush(ctx context.Context) error {
 		}
 		for _, w := range c.owed[id] {
 			if w.version < p.Version || w.version == p.Version && auth.Behind(&a, &p) {
-				stale = append(stale, w.key)
+				stale = append(stale, w)
 			}
 		}
 	}
@@ -213,13 +212,50 @@ func (c *comparing) flush(ctx context.Context) error {
 			return err
 		}
 	}
-	if len(stale) > 0 {
-		if _, err := c.Store.Commit(ctx, &store.Batch{Shard: store.NoShard, Delete: stale}); err != nil {
-			return fmt.Errorf("withdraw states that were passed: %w", err)
-		}
+	if err := c.withdraw(ctx, stale); err != nil {
+		return fmt.Errorf("withdraw states that were passed: %w", err)
 	}
 	c.found.Behind += len(acts)
 	c.found.Stale += len(stale)
+	return nil
+}
+
+// withdraw takes rows out of the outbox. No relay runs yet.
+func (c *comparing) withdraw(ctx context.Context, stale []waiting) error {
+	passed := map[string]map[string]bool{} // by parcel
+	for _, w := range stale {
+		if passed[w.key] == nil {
+			passed[w.key] = map[string]bool{}
+		}
+		passed[w.key][w.id] = true
+	}
+	for key, ids := range passed { // each is a record of its own
+		v, err := c.Store.Get(ctx, []byte(key))
+		if err != nil {
+			return err
+		}
+		if v[0] == nil {
+			continue
+		}
+		rows, err := outbox.Unpack(v[0])
+		if err != nil {
+			return err
+		}
+		rows = slices.DeleteFunc(rows, func(r outbox.Row) bool { return ids[r.ID] })
+		b := &store.Batch{Shard: store.NoShard, Expect: []store.Expect{{Key: []byte(key), Value: v[0]}}}
+		if len(rows) == 0 {
+			b.Delete = [][]byte{[]byte(key)}
+		} else {
+			value, err := outbox.Pack(rows)
+			if err != nil {
+				return err
+			}
+			b.Put = []store.Pair{{Key: []byte(key), Value: value}}
+		}
+		if _, err := c.Store.Commit(ctx, b); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

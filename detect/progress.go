@@ -72,7 +72,7 @@ func (s *Shard) load(ctx context.Context) error {
 		return fmt.Errorf("make the relay: %w", err)
 	}
 	generation := s.progress.Generation + 1
-	s.epoch, s.progress, s.taken, s.checkpoint, s.rowKeys = epoch, progress{}, taken{}, checkpoint{}, nil
+	s.epoch, s.progress, s.taken, s.checkpoint, s.parcels = epoch, progress{}, taken{}, checkpoint{}, nil
 	v := s.evaluator
 	v.forget()
 	b, err := s.config.Store.Get(ctx, s.progressKey())

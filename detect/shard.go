@@ -49,7 +49,7 @@ type Shard struct {
 	checkpoint checkpoint
 	taken      taken // what the shard's log will say of the running batch
 	relay      *outbox.Relay
-	rowKeys    [][]byte // of the rows in the running commit
+	parcels    []outbox.Parcel // of the rows in the running commit
 
 	// room that is used again: of decoding a batch, and of its delta
 	decoder event.Decoder

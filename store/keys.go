@@ -33,7 +33,7 @@ const (
 	KindToken      = 'T' // T <hash>                          bearer tokens of the platform
 	KindOutcome    = 'o' // o <act>, o <act> 0 "pending"      what became of an act; that it is in an inbox; that a mail is queued
 	KindDead       = 'x' // x unixmilli8 <id>                 records that could not be taken
-	KindOutbox     = 'O' // O shard2 sequence8 n4             effects owed to the outside
+	KindOutbox     = 'O' // O shard2 sequence8 n4             what a sequence owes to the outside, from its n-th row on
 	KindLog        = 'L' // L <log> 0 position8               lines of the append-only logs
 	KindLogHead    = 'H' // H <log>                           position and hash of a log's newest line
 

@@ -14,6 +14,7 @@ import (
 	"doorward/auth/totp"
 	"doorward/store"
 	"doorward/store/badger"
+	"doorward/store/outbox"
 )
 
 // noClock is for who has to be given a clock and looks at none.
@@ -33,7 +34,7 @@ type recordCheck struct {
 }
 
 // jsonKinds are the kinds of record that are JSON and that somebody else reads closely.
-var jsonKinds = []byte{store.KindProgress, store.KindRecovery, store.KindFinding, store.KindCase, store.KindDecision, store.KindStaff, store.KindOutcome, store.KindOutbox}
+var jsonKinds = []byte{store.KindProgress, store.KindRecovery, store.KindFinding, store.KindCase, store.KindDecision, store.KindStaff, store.KindOutcome}
 
 // knownKinds are all kinds that a store of this format has.
 var knownKinds = []byte{store.KindMeta, store.KindEpoch, store.KindShardLog, store.KindRuleSet, store.KindDelta, store.KindCheckpoint, store.KindAccount,
@@ -91,6 +92,10 @@ func (c *recordCheck) record(k, v []byte) bool {
 		c.sealed.Count++
 		if err := c.factors.CheckStored(k, v); err != nil {
 			c.sealed.damaged(keyText(k), err.Error())
+		}
+	case k[0] == store.KindOutbox:
+		if _, err := outbox.Unpack(v); err != nil {
+			c.records.damaged(keyText(k), err.Error())
 		}
 	case slices.Contains(jsonKinds, k[0]):
 		if !json.Valid(v) && !bytes.Contains(k, []byte("layout\x00")) {

@@ -3,7 +3,6 @@ package outbox
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,18 +12,6 @@ import (
 	"doorward/store"
 )
 
-// Pair is the stored form of a row: number n of what the shard's sequence caused.
-func Pair(shard int, sequence uint64, n uint32, r Row) (store.Pair, error) {
-	if r.ID == "" || r.Topic == "" {
-		return store.Pair{}, errors.New("outbox: a row has an id and a topic")
-	}
-	v, err := json.Marshal(r)
-	if err != nil {
-		return store.Pair{}, fmt.Errorf("outbox: encoding row %s: %w", r.ID, err)
-	}
-	return store.Pair{Key: store.Key(store.KindOutbox, store.Shard(shard), sequence, n), Value: v}, nil
-}
-
 // Backlog counts the rows of a shard that wait, up to max.
 func Backlog(ctx context.Context, engine store.Engine, shard, max int) (int, error) {
 	from := store.Key(store.KindOutbox, store.Shard(shard))
@@ -32,14 +19,20 @@ func Backlog(ctx context.Context, engine store.Engine, shard, max int) (int, err
 	if max <= 0 {
 		return 0, nil
 	}
-	err := engine.Scan(ctx, from, store.After(from), false, func(_, _ []byte) bool {
-		n++
+	var bad error
+	err := engine.Scan(ctx, from, store.After(from), false, func(_, value []byte) bool {
+		rows, err := count(value)
+		if err != nil {
+			bad = err
+			return false
+		}
+		n += rows
 		return n < max
 	})
-	if err != nil {
+	if err := errors.Join(err, bad); err != nil {
 		return 0, fmt.Errorf("counting the outbox of shard %d: %w", shard, err)
 	}
-	return n, nil
+	return min(n, max), nil
 }
 
 // Config says what a Relay publishes and how.
@@ -64,9 +57,10 @@ type Config struct {
 }
 
 const (
-	// atOnce bounds the rows of one call of Publish: with rows of a few KiB it is about a Kafka request of 1 MiB.
+	// atOnce bounds the rows of a parcel, and what is published at once besides the parcel that reaches it: with rows of a few KiB that is
+	// about a Kafka request of 1 MiB.
 	atOnce = 256
-	// bytesAtOnce bounds their stored size, so that one call stays within what a broker takes.
+	// bytesAtOnce bounds their size in the same way, so that one call stays within what a broker takes.
 	bytesAtOnce = 768 << 10
 	// proofGood is how long a commit proves that the shard is still ours. After an idle time the relay asks before it publishes.
 	proofGood = time.Second
@@ -82,16 +76,11 @@ type Relay struct {
 	sweeper sweeper // deletes what has been published
 
 	mu      sync.Mutex
-	offered []offer   // rows committed since, in order; what is before next has been published
+	offered []Parcel  // committed since, in order; what is before next has been published
+	room    int       // rows in them
 	look    bool      // rows may wait that were not offered: the store is read
 	begun   time.Time // when the commit began whose rows are offered next
 	held    time.Time // the epoch held in a commit that began then
-}
-
-// offer is a row with its key, handed over in memory.
-type offer struct {
-	key []byte
-	row Row
 }
 
 // maxOffered is how many rows are kept in memory for the relay; when it falls further behind it reads them from the store.
@@ -125,21 +114,23 @@ func (r *Relay) Committing() {
 	r.begun = time.Now()
 }
 
-// Offer hands over the rows of a commit, once they are in the store, so that they need not be read back: reading goes over the marks that
-// deleted rows leave in the database, which costs more than everything else. Offers come in the order of their keys, from the shard's one
-// writer; keys and rows belong to the relay.
-func (r *Relay) Offer(keys [][]byte, rows []Row) {
-	if len(rows) == 0 {
+// Offer hands over the parcels of a commit, once they are in the store, so that they need not be read back: reading goes over the marks that
+// deleted ones leave in the database, which costs more than everything else. Offers come in the order of their keys, from the shard's one
+// writer; they belong to the relay.
+func (r *Relay) Offer(parcels []Parcel) {
+	if len(parcels) == 0 {
 		return
+	}
+	rows := 0
+	for i := range parcels {
+		rows += len(parcels[i].Rows)
 	}
 	r.mu.Lock()
 	r.held, r.begun = r.begun, time.Time{}
-	if len(r.offered)+len(rows) > maxOffered {
-		r.offered, r.look = nil, true
+	if r.room+rows > maxOffered {
+		r.offered, r.room, r.look = nil, 0, true
 	} else {
-		for i := range rows {
-			r.offered = append(r.offered, offer{keys[i], rows[i]})
-		}
+		r.offered, r.room = append(r.offered, parcels...), r.room+rows
 	}
 	r.mu.Unlock()
 	r.stir()
@@ -287,15 +278,14 @@ func (r *Relay) waiting(ctx context.Context) (keys [][]byte, rows []Row, err err
 	if r.held.After(r.proved) {
 		r.proved = r.held
 	}
-	done := 0
-	for done < len(r.offered) && bytes.Compare(r.offered[done].key, r.next) < 0 {
-		done++
+	for len(r.offered) > 0 && bytes.Compare(r.offered[0].Key, r.next) < 0 {
+		r.room -= len(r.offered[0].Rows)
+		r.offered = r.offered[1:]
 	}
-	r.offered = r.offered[done:]
 	size := 0
-	for i := 0; i < len(r.offered) && i < atOnce && (i == 0 || size <= bytesAtOnce); i++ {
-		keys, rows = append(keys, r.offered[i].key), append(rows, r.offered[i].row)
-		size += len(r.offered[i].row.Value) * 4 / 3
+	for i := 0; i < len(r.offered) && len(rows) < atOnce && (i == 0 || size <= bytesAtOnce); i++ {
+		keys, rows = append(keys, r.offered[i].Key), append(rows, r.offered[i].Rows...)
+		size += len(r.offered[i].Value)
 	}
 	return keys, rows, nil
 }
@@ -305,16 +295,15 @@ func (r *Relay) read(ctx context.Context) (keys [][]byte, rows []Row, err error)
 	size := 0
 	end := store.After(store.Key(store.KindOutbox, store.Shard(r.cfg.Shard)))
 	err = r.cfg.Engine.Scan(ctx, r.next, end, false, func(key, value []byte) bool {
-		var row Row
-		if err := json.Unmarshal(value, &row); err != nil {
-			bad = fmt.Errorf("row %x is damaged: %w", key, err)
-			return false
-		}
 		if size += len(value); size > bytesAtOnce && len(rows) > 0 {
 			return false
 		}
-		keys = append(keys, bytes.Clone(key))
-		rows = append(rows, row)
+		some, err := Unpack(value)
+		if err != nil {
+			bad = fmt.Errorf("record %x: %w", key, err)
+			return false
+		}
+		keys, rows = append(keys, bytes.Clone(key)), append(rows, some...)
 		return len(rows) < atOnce
 	})
 	if err := errors.Join(err, bad); err != nil {

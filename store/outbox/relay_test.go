@@ -237,16 +237,15 @@ func TestOffers(t *testing.T) {
 	offer := func(r *outbox.Relay, from, to int) {
 		t.Helper()
 		owe(t, e, epoch, from, to)
-		var keys [][]byte
-		var rows []outbox.Row
+		var parcels []outbox.Parcel
 		for n := from; n < to; n++ {
 			p, err := outbox.Pair(shard, uint64(n/3), uint32(n%3), row(n))
 			if err != nil {
 				t.Fatal(err)
 			}
-			keys, rows = append(keys, p.Key), append(rows, row(n))
+			parcels = append(parcels, outbox.Parcel{Pair: p, Rows: []outbox.Row{row(n)}})
 		}
-		r.Offer(keys, rows)
+		r.Offer(parcels)
 	}
 	owe(t, e, epoch, 0, 300) // of an earlier process: nobody offers them
 	var o outside

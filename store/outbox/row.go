@@ -1,7 +1,7 @@
 package outbox
 
 // Row is one effect owed to the outside: a record to publish. ID is made from its cause, so that whoever sees it twice knows.
-// The stored form is JSON with these names at store.KindOutbox, shard, sequence, n.
+// The names are those of the stored form of before (parcel.go).
 type Row struct {
 	ID        string   `json:"id"`
 	Topic     string   `json:"topic"`
