@@ -3,6 +3,7 @@ package detect
 import (
 	"context"
 	"math"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +22,8 @@ type Pace struct {
 	mu     sync.Mutex
 	move   chan struct{} // closed and made anew when something changed
 	shards []paceShard
+
+	loads chan struct{} // one for each shard that loads its memory now
 }
 
 type paceShard struct {
@@ -36,11 +39,23 @@ const noSlice = math.MinInt64
 
 // NewPace makes the pace of a process's shards.
 func NewPace(shards int) *Pace {
-	p := &Pace{move: make(chan struct{}), shards: make([]paceShard, shards)}
+	p := &Pace{move: make(chan struct{}), shards: make([]paceShard, shards), loads: make(chan struct{}, runtime.GOMAXPROCS(0))}
 	for i := range p.shards {
 		p.shards[i].clock, p.shards[i].closed = noSlice, noSlice
 	}
 	return p
+}
+
+// load lets as many shards load their memory at once as there are processors: so the first goes on after its share of the time, and not
+// all of them at its end.
+func (p *Pace) load(ctx context.Context, load func(context.Context) error) error {
+	select {
+	case p.loads <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-p.loads }()
+	return load(ctx)
 }
 
 // enter waits until no other busy shard would be left more than paceSpan behind by a record that arrived at t, then makes the shard busy.

@@ -141,7 +141,7 @@ func (s *Shard) say(change func(*Status)) {
 // failed it drops its memory and loads again: nothing it evaluated since was visible to anybody.
 func (s *Shard) Run(ctx context.Context) error {
 	for pause := reloadPause; ; pause = min(2*pause, maxReloadPause) {
-		err := s.load(ctx)
+		err := s.config.Pace.load(ctx, s.load)
 		if err == nil && s.config.Before != nil {
 			err = s.config.Before(ctx)
 		}

@@ -239,7 +239,7 @@ func (s *Shard) applyInbox(ctx context.Context) error {
 }
 
 // eventBytes is more than an event adds to a delta and to the repeats (rules/window, durable.go); what leaves because of it is weighed apart.
-const eventBytes = 2048
+const eventBytes = 768
 
 // maxActs is how many acts are applied in one commit at most.
 const maxActs = 256

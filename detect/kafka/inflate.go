@@ -101,7 +101,9 @@ func inflateTo(out []byte, codec int, in []byte, limit int) ([]byte, error) {
 		return unsnappy(out, in, limit)
 	case codecZstd:
 		return unzstd(out, in, limit)
-	case codecGzip, codecLZ4:
+	case codecLZ4:
+		return unlz4(out, in, limit)
+	case codecGzip:
 		z := kafka.Compression(codec).Codec().NewReader(bytes.NewReader(in)) // kafka-go's own pooled ones
 		defer z.Close()
 		return drain(out, z, limit)
