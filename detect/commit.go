@@ -51,6 +51,7 @@ func (s *Shard) committed() {
 	answers := v.owed.answers
 	v.owed = effects{}
 	v.accounts.committed()
+	s.passed()
 	s.config.Pace.committed(s.n, v.memory.Closed(), unixOf(v.memory.Clock()))
 	positions := append([]Position(nil), s.progress.Positions...)
 	counts := v.counts.clone()

@@ -22,6 +22,7 @@ func (c *Counts) add(o Counts) {
 	c.Unknown += o.Unknown
 	c.Dead += o.Dead
 	c.Faults += o.Faults
+	c.Panics += o.Panics
 	c.Acts += o.Acts
 	c.ActsRefused += o.ActsRefused
 	if c.ByRule == nil {

@@ -24,7 +24,7 @@ type effects struct {
 	answers   []Decision       // of the same, repeats too, for who waits
 	put       []store.Pair
 	deadlines map[auth.AccountID]time.Time // the deadline that is in the store's index now, of accounts whose deadline changed
-	heard     heard                        // what others' records decided, for the log
+	heard     heard                        // what decided beside the records, for the log
 	err       error                        // the first effect that could not be made; the batch is not committed
 }
 

@@ -30,6 +30,8 @@ type EvaluatorConfig struct {
 
 	repeats int  // identities remembered; 0: repeatsKept, which is the contract's
 	keepAll bool // keep every account's record: there is no store to read it from
+
+	evaluating func(*event.Event) // called when an event is in the windows and no rule has seen it: where a test panics; may be nil
 }
 
 // Evaluator is one shard's memory and what it makes of events and acts: no clock, no randomness, no goroutine; its only input beside
@@ -101,7 +103,7 @@ func PlaceOf(e *event.Event, db *geo.DB) geo.Place {
 
 // Counts are how often things happened in this process's life, for metrics.
 type Counts struct {
-	Events, Repeats, Late, TooLate, Flagged, Unknown, Dead, Faults, Acts, ActsRefused uint64
-	ByRule                                                                            map[string]uint64
-	ByState                                                                           map[auth.State]uint64 // transitions into
+	Events, Repeats, Late, TooLate, Flagged, Unknown, Dead, Faults, Panics, Acts, ActsRefused uint64
+	ByRule                                                                                    map[string]uint64
+	ByState                                                                                   map[auth.State]uint64 // transitions into
 }

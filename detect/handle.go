@@ -137,6 +137,9 @@ func (v *Evaluator) moved(e *event.Event, before, after *auth.Account, by, cause
 // findings evaluates the rules. What is found of an event is found once: a repeat that is too old to be known as one brings nothing that has
 // been found before (EVENTS.md, "Repeats"), as long as findings are kept.
 func (v *Evaluator) findings(f *rules.Facts) ([]rules.Finding, error) {
+	if v.config.evaluating != nil {
+		v.config.evaluating(f.Event)
+	}
 	all, faults := v.config.Rules.Evaluate(f)
 	v.counts.Faults += uint64(len(faults))
 	if len(all) == 0 || v.config.Found == nil {

@@ -18,9 +18,10 @@ import (
 // shards of a process into one order: in that order, a shard has always closed the slices that the others read of it, and never moved on by
 // more than they can look back (Pace). Lines of one shard are without a gap, from sequence 1; old ones are swept by At, as findings are.
 
-// heard is what a batch was told by records that are not of its own shard's log.
+// heard is what decided in a batch beside the records of its own shard's log: what others' records told, and what could not be evaluated.
 type heard struct {
 	Foreign []foreign `json:"foreign,omitempty"` // inputs about accounts that live elsewhere
+	Failed  []uint64  `json:"failed,omitempty"`  // inputs that the program had failed at: nothing was made of them
 	Found   []string  `json:"found,omitempty"`   // ids of findings that there were already, so that they were not found again
 }
 

@@ -227,9 +227,14 @@ func (f *Follower) records(ctx context.Context, s *followed) error {
 	return nil
 }
 
-// record takes in one record again. One that can't be decoded, or whose account lives elsewhere, went to the dead letters: it took a
-// sequence and changed nothing here.
+// record takes in one record again. One that can't be decoded, that the program failed at, or whose account lives elsewhere, went to the
+// dead letters: it took a sequence and changed nothing here.
 func (s *followed) record(r *Record, elsewhere map[uint64]bool) error {
+	if slices.Contains(s.head.Failed, s.v.sequence+1) { // decoding it may be what failed
+		s.v.sequence++
+		s.v.counts.Dead++
+		return nil
+	}
 	if bad := s.decoder.Record(&s.event, r.Key, r.Value, event.Headers(r.Headers), r.Time); bad != nil || elsewhere[s.v.sequence+1] {
 		s.v.sequence++
 		s.v.counts.Dead++

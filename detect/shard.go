@@ -57,6 +57,10 @@ type Shard struct {
 	events  []*event.Event
 	delta   []byte
 
+	// what ended in a panic (panic.go); it outlives the memory that is thrown away then
+	failed map[recordAt]*event.Error
+	alone  int // so many records are looked ahead at one by one, to find which it is
+
 	// from others to Run
 	feed  chan delivery
 	ask   chan chan<- resume

@@ -3,6 +3,7 @@ package detect
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"doorward/auth"
@@ -78,12 +79,21 @@ func (s *Shard) take(ctx context.Context, records []Record) error {
 
 // takeBatch takes in what fits into one commit, at least one record, and says how many those are.
 func (s *Shard) takeBatch(records []Record) (n int, err error) {
+	var inHand []Record
+	defer func() {
+		if p := recover(); p != nil {
+			err = s.panicked(inHand, n, p, debug.Stack())
+		}
+	}()
 	for n < len(records) {
-		items, err := s.lookAhead(records[n:min(n+aheadRecords, len(records))])
+		next := records[n:min(n+s.ahead(), len(records))]
+		inHand = next
+		items, err := s.lookAhead(next)
 		if err != nil {
 			return n, err
 		}
 		for i := range items {
+			inHand = records[n : n+1]
 			if n > 0 && (s.taken.bytes >= maxBatchBytes || !s.may(items[i].record.Time)) {
 				return n, nil
 			}
@@ -133,6 +143,9 @@ func (s *Shard) lookAhead(records []Record) ([]item, error) {
 	for i := range records {
 		r, it := &records[i], &items[i]
 		it.record, it.answer = r, false
+		if it.poison = s.failedAt(r); it.poison != nil {
+			continue
+		}
 		if it.poison = s.decoder.Record(&it.event, r.Key, r.Value, event.Headers(r.Headers), r.Time); it.poison == nil {
 			events = append(events, &it.event)
 		}
@@ -166,6 +179,9 @@ func (s *Shard) takeOne(it *item) error {
 		}
 	}
 	if it.poison != nil {
+		if it.poison.Code == event.Internal {
+			s.evaluator.owed.heard.Failed = append(s.evaluator.owed.heard.Failed, s.evaluator.sequence+1)
+		}
 		return s.bury(it)
 	}
 	h, err := s.evaluator.Handle(&it.event)

@@ -36,7 +36,7 @@ func (s *Shard) weigh() {
 	n += 1024 * (len(o.entries) - w.entries)
 	n += 4096 * (len(o.outcomes) - w.outcomes)
 	w.entries, w.outcomes = len(o.entries), len(o.outcomes)
-	heard := len(o.heard.Found) + len(o.heard.Foreign)
+	heard := len(o.heard.Found) + len(o.heard.Foreign) + len(o.heard.Failed)
 	n += heardWeight * (heard - w.heard)
 	w.heard = heard
 	if evicted := v.memory.Evicted(); evicted != w.evicted { // each leaves its tomb, and the record as others still read it

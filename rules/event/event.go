@@ -92,6 +92,7 @@ const (
 	WrongKey    Code = "wrong_key"       // the record's key is not the subject
 	BadMode     Code = "bad_mode"        // content type that is neither structured, binary nor plain JSON
 	WrongHome   Code = "wrong_partition" // the account lives on another partition
+	Internal    Code = "internal"        // the program failed at it: its own fault, not the record's
 )
 
 func (e *Error) Error() string {

@@ -97,6 +97,11 @@ func (m *Memory) Take(in *Input) *View {
 		return v
 	}
 	locked := false
+	defer func() { // a panic is one event's (detect): other shards must not wait for ever for this one's windows
+		if locked {
+			m.mu.Unlock()
+		}
+	}()
 	for k := 1; k < len(Keys); k++ {
 		if !p.marks[k] || !m.values.has(k) {
 			continue // nothing that is remembered per this key changes
@@ -111,6 +116,7 @@ func (m *Memory) Take(in *Input) *View {
 		}
 	}
 	if locked {
+		locked = false
 		m.mu.Unlock()
 	}
 	if changed != 0 {
