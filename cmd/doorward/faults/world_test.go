@@ -38,6 +38,7 @@ type world struct {
 	token   string
 	history *History
 	prefix  string // of its accounts: the topics are everybody's
+	ruleDir string // in dir
 
 	wrap  []string // in front of the engine's command line, to limit it
 	env   []string // more of the engine's environment
@@ -62,7 +63,7 @@ func own(what string) string {
 // newWorld is everything but a store: init makes that one, in w.store, which a row may have put elsewhere before.
 func newWorld(t *testing.T, b *broker, seed uint64) *world {
 	t.Helper()
-	w := &world{T: t, seed: seed, chance: rand.New(rand.NewPCG(seed, 1)), broker: b, dir: t.TempDir(), topic: own("faults.events"), history: NewHistory(), prefix: own("a")}
+	w := &world{T: t, seed: seed, chance: rand.New(rand.NewPCG(seed, 1)), broker: b, dir: t.TempDir(), topic: own("faults.events"), history: NewHistory(), prefix: own("a"), ruleDir: "rules"}
 	w.store = filepath.Join(w.dir, "store")
 	w.rules()
 	client, err := kafka.Connect(t.Context(), kafka.Config{Brokers: strings.Split(b.address, ","), Inputs: []string{w.topic}, ClientID: "doorward-faults"})
@@ -126,7 +127,7 @@ portal: {listen: "127.0.0.1:0", public_url: "https://portal.example.test"}
 console: {listen: "127.0.0.1:0"}
 api: {listen: "127.0.0.1:0"}
 metrics: {listen: "127.0.0.1:0"}
-%s`, w.store, w.broker.address, w.topic, filepath.Join(w.dir, "rules"), w.extra))
+%s`, w.store, w.broker.address, w.topic, filepath.Join(w.dir, w.ruleDir), w.extra))
 }
 
 // init makes the store.
