@@ -26,7 +26,7 @@ func accountCommand(t *terminal) *cobra.Command {
 	}, actCommand(t, "lock", auth.ActLock, "Lock an account: no sign-in, no money out, no changes"),
 		actCommand(t, "unlock", auth.ActUnlock, "Open an account again; what happened before counts no more"))
 	for _, sub := range c.Commands() {
-		sub.Flags().String("store", "", "directory of the store (default doorward-data)")
+		storeFlags(sub)
 	}
 	return c
 }

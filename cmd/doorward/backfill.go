@@ -45,7 +45,7 @@ number of partitions of its topics from the broker, so brokers must be set.`,
 			})
 		},
 	}
-	c.Flags().String("store", "", "directory of the store (default doorward-data)")
+	storeFlags(c)
 	c.Flags().String("brokers", "", "HOST:PORT, several with commas")
 	return c
 }

@@ -55,6 +55,8 @@ type Config struct {
 	Contacts  []contact `yaml:"contacts"`
 	Languages words     `yaml:"languages"`
 	Probation duration  `yaml:"probation"`
+
+	MigrateWithoutBackup bool `yaml:"migrate_without_backup"`
 }
 
 type listener struct {
@@ -209,6 +211,7 @@ var settings = []setting{
 	{"decide.fail", text(func(c *Config) *string { return &c.Decide.Fail }), false},
 	{"languages", list(func(c *Config) *words { return &c.Languages }), false},
 	{"probation", span(func(c *Config) *duration { return &c.Probation }), false},
+	{"migrate_without_backup", boolean(func(c *Config) *bool { return &c.MigrateWithoutBackup }), false},
 }
 
 func (s *setting) env() string {
@@ -244,9 +247,9 @@ func loadConfig(c *cobra.Command, env func(string) (string, bool)) (*Config, err
 				return nil, fail(exitUsage, "%s: %w", s.env(), err)
 			}
 		}
-		if f := c.Flags().Lookup(s.key); f != nil && f.Changed {
+		if f := c.Flags().Lookup(strings.ReplaceAll(s.key, "_", "-")); f != nil && f.Changed {
 			if err := s.set(cfg, f.Value.String()); err != nil {
-				return nil, fail(exitUsage, "--%s: %w", s.key, err)
+				return nil, fail(exitUsage, "--%s: %w", f.Name, err)
 			}
 		}
 	}

@@ -69,7 +69,7 @@ func dlqCommand(t *terminal) *cobra.Command {
 			fmt.Fprintf(w, "%s was written to %s, partition %d, again\n", d.ID, d.Topic, d.Partition)
 		}))
 	for _, sub := range c.Commands() {
-		sub.Flags().String("store", "", "directory of the store (default doorward-data)")
+		storeFlags(sub)
 	}
 	return c
 }

@@ -82,7 +82,7 @@ the time is not in that; the findings' evidence has it, and the end says what ca
 		},
 	}
 	c.Flags().StringVar(&file, "file", "", "NDJSON file to replay up to the event")
-	c.Flags().String("store", "", "directory of the store (default doorward-data)")
+	storeFlags(c)
 	c.Flags().String("rules", "", "directory of rules (default: the built-in ones)")
 	return c
 }

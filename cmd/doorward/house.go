@@ -116,7 +116,7 @@ func openHouse(cfg *Config, log *slog.Logger) (*house, error) {
 	if s.place, s.geo, err = places(cfg.Geo); err != nil {
 		return nil, err
 	}
-	if s.db, err = badger.Open(badger.Config{Dir: cfg.Store, Check: checkOf(keys), Version: version, Log: log}); err != nil {
+	if s.db, err = badger.Open(badger.Config{Dir: cfg.Store, Check: checkOf(keys), Version: version, Log: log, Before: backupFirst(cfg)}); err != nil {
 		return nil, storeError(err)
 	}
 	if err := s.wire(); err != nil {

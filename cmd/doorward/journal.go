@@ -42,7 +42,7 @@ doorward.audit.v1: a journal that was cut and written anew has another one. Exit
 			return nil
 		},
 	}
-	verify.Flags().String("store", "", "directory of the store (default doorward-data)")
+	storeFlags(verify)
 	c.AddCommand(verify)
 	return c
 }

@@ -25,7 +25,8 @@ func serveCommand(t *terminal) *cobra.Command {
 	c := &cobra.Command{
 		Use: "serve", Short: "Run the service: read events, lock accounts, let owners back in",
 		Long: `Reads the input topics, decides, publishes states, findings and notices, and serves the owners' portal, the staff console, the platform's
-API and metrics. The store must exist (` + "`doorward init`" + `). Logs are JSON lines on stderr; the one with "msg":"ready" names the listeners.`,
+API and metrics. The store must exist (` + "`doorward init`" + `); one of an older format is
+brought to this program's first, if there is a backup of it. Logs are JSON lines on stderr; the one with "msg":"ready" names the listeners.`,
 		Example: "  doorward serve --store /var/lib/doorward --brokers broker-1:9092,broker-2:9092", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(c, os.LookupEnv)
@@ -41,7 +42,7 @@ API and metrics. The store must exist (` + "`doorward init`" + `). Logs are JSON
 			return errors.Join(err, s.close())
 		},
 	}
-	c.Flags().String("store", "", "directory of the store (default doorward-data)")
+	storeFlags(c)
 	c.Flags().String("brokers", "", "HOST:PORT, several with commas")
 	return c
 }

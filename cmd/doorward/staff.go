@@ -44,7 +44,7 @@ and role are new. So it is also the way back for staff who lost theirs.`,
 		},
 	}
 	invite.Flags().StringVar(&role, "role", "analyst", "admin, analyst or viewer")
-	invite.Flags().String("store", "", "directory of the store (default doorward-data)")
+	storeFlags(invite)
 	c.AddCommand(invite)
 	return c
 }

@@ -39,7 +39,8 @@ func storeBackupCommand(t *terminal) *cobra.Command {
 	c := &cobra.Command{
 		Use: "backup FILE", Short: "Write all of the store as of one moment into a sealed file, also while the service runs",
 		Long: `Writes every record of the store as of one moment into FILE, sealed with age (age-encryption.org) for the public keys given by --recipient, or
-under the passphrase in the first line of a file. The service goes on meanwhile. Nothing of the file is kept unless all of it was written.
+under the passphrase in the first line of a file. The service goes on meanwhile. A store of an older
+format keeps it; only that there was a backup is noted in it. Nothing of the file is kept unless all of it was written.
 The backup does not hold the master key: keep a copy of that elsewhere, and the two apart.`,
 		Example: "  doorward store backup doorward.backup --recipient age1...\n  doorward store backup doorward.backup --passphrase-file secret.txt",
 		Args:    cobra.ExactArgs(1),
@@ -159,7 +160,7 @@ func copyStore(ctx context.Context, t *terminal, cfg *Config, out io.Writer, pro
 			return call(ctx, t, cfg, "store.backed_up", s, &nothing)
 		}, close: func() error { return nil }}, err
 	}
-	db, _, err := openStore(t, cfg)
+	db, _, err := openStore(t, cfg, badger.Keep)
 	if err != nil {
 		return s, noted{}, err
 	}

@@ -230,7 +230,7 @@ func TestOtherCluster(t *testing.T) {
 func TestRestoreEqual(t *testing.T) {
 	c := newCareful(t)
 	open := func() *badger.DB {
-		db, _, err := openStore(c.t, c.cfg)
+		db, _, err := openStore(c.t, c.cfg, badger.Migrate)
 		if err != nil {
 			t.Fatal(err)
 		}

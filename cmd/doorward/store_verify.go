@@ -54,7 +54,7 @@ func storeVerifyCommand(t *terminal) *cobra.Command {
 	return &cobra.Command{
 		Use: "verify", Short: "Read all of the store and name what is damaged",
 		Long: `Reads everything in the store: the files' checksums, every record, the journal's chain from its first entry to its head, accounts, what each
-shard would load at a start, and what is sealed under the master key. It changes nothing. While the service runs, it looks itself, and files
+shard would load at a start, and what is sealed under the master key. It changes nothing, and a store of an older format keeps it. While the service runs, it looks itself, and files
 are looked at as far as they are read. Exit code 5 when something is damaged: then restore a backup (` + "`doorward store restore`" + `).`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -121,7 +121,7 @@ func verifyAnywhere(ctx context.Context, t *terminal, cfg *Config) (v verified, 
 	if len(damages) > 0 { // what can't be opened can't be read either
 		return v, nil
 	}
-	db, _, err := openStore(t, cfg)
+	db, _, err := openStore(t, cfg, badger.Look)
 	if err != nil {
 		return v, err
 	}

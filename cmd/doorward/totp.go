@@ -60,7 +60,7 @@ PUT /v1/accounts/{id} instead.`,
 		},
 	}
 	enroll.Flags().StringVar(&code, "confirm", "", "the code that the app shows now")
-	enroll.Flags().String("store", "", "directory of the store (default doorward-data)")
+	storeFlags(enroll)
 	c.AddCommand(enroll)
 	return c
 }

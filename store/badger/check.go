@@ -26,7 +26,7 @@ type Problem struct {
 
 // Verify reads every table and every bulk value of the store in cfg.Dir and names the damaged files. It holds the store meanwhile. Bulk
 // values are read only when the tables are whole, since they say where they are; for that the database is opened as at any start. That
-// acknowledged commits are missing is a problem of the log. progress may be nil; it is told how many tables and values are done and to do.
+// acknowledged commits are missing is a problem of the log. A store of an older format is left as it is ([Look]). progress may be nil; it is told how many tables and values are done and to do.
 func Verify(cfg Config, progress func(done, of int)) ([]Problem, error) {
 	p, lock, err := admit(cfg)
 	if err != nil {
@@ -56,7 +56,8 @@ func verifyTables(cfg Config, progress func(done, of int)) (problems []Problem) 
 }
 
 func verifyBulk(cfg Config, p plate, progress func(done, of int)) ([]Problem, error) {
-	d, err := openHeld(cfg, p)
+	cfg.Older = Look
+	d, _, err := openHeld(cfg, p)
 	if errors.Is(err, ErrDamaged) {
 		return []Problem{{File: cfg.state(), What: err.Error()}}, nil
 	}

@@ -18,8 +18,23 @@ type Config struct {
 	Guard   Guard        // when to stop writing; the zero value is what a server wants
 	Log     *slog.Logger // nil: slog.Default()
 
-	segment int64 // bytes of a bulk segment; 0: segmentSize. Tests have small ones.
+	Older Older // what becomes of a store with an older format
+	// Before is asked before anything is changed in a store that Open is about to bring from an older format to Format; get reads its records,
+	// nil for one that is not there. An error refuses. nil: nobody is asked. It is not asked again about a migration that has begun.
+	Before func(from int, get func(key []byte) ([]byte, error)) error
+
+	batch   migration // limits and hooks of a migration. Tests have their own.
+	segment int64     // bytes of a bulk segment; 0: segmentSize. Tests have small ones.
 }
+
+// Older says what becomes of a store with an older format than this program's.
+type Older int
+
+const (
+	Migrate Older = iota // Open brings it to Format, or goes on with that
+	Keep                 // it stays as it is, also half-way, and what is written fits its format
+	Look                 // like Keep, and no file changes: nothing can be written. After a kill Badger's log is replayed, as at any start.
+)
 
 func (c *Config) log() *slog.Logger {
 	if c.Log == nil {

@@ -35,7 +35,8 @@ type numbers struct {
 
 func ringKey(n uint64) []byte { return store.Key(store.KindMeta, "commit", uint16(n%ringSize)) }
 
-func openNumbers(dir string, b *badgerdb.DB, log *slog.Logger) (*numbers, error) {
+// openNumbers compares what was acknowledged with what is there; a store that may be written goes on counting.
+func openNumbers(dir string, b *badgerdb.DB, changing bool, log *slog.Logger) (*numbers, error) {
 	n := &numbers{log: log}
 	count, err := n.readRing(b)
 	if err != nil {
@@ -52,6 +53,9 @@ func openNumbers(dir string, b *badgerdb.DB, log *slog.Logger) (*numbers, error)
 	}
 	if whole := min(n.last, ringSize); count != whole {
 		return nil, damaged(dir, fmt.Errorf("%d of the last %d commits are missing", whole-count, whole))
+	}
+	if !changing {
+		return nil, nil
 	}
 	if n.file, err = os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600); err != nil {
 		return nil, fmt.Errorf("opening the file of acknowledged commits: %w", err)
@@ -125,4 +129,9 @@ func (n *numbers) note() {
 	}
 }
 
-func (n *numbers) close() error { return n.file.Close() }
+func (n *numbers) close() error {
+	if n == nil {
+		return nil
+	}
+	return n.file.Close()
+}

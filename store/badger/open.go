@@ -59,6 +59,7 @@ func engrave(cfg Config, p plate) error {
 	if err != nil {
 		return err
 	}
+	p.From = 0
 	err = b.Update(func(txn *badgerdb.Txn) error { return txn.Set(metaKey, p.encode()) })
 	if err := errors.Join(err, b.Close()); err != nil {
 		return fmt.Errorf("making a store in %s: %w", cfg.Dir, err)
@@ -68,17 +69,22 @@ func engrave(cfg Config, p plate) error {
 
 // Open opens the store that Create made. store.ErrEmpty, ErrForeign, ErrNewer and ErrInUse say why it is refused, and nothing was
 // touched then; store.ErrFull says that there is not even room to start; ErrDamaged that files are damaged or acknowledged commits are
-// missing.
+// missing. A store of an older format is brought to Format first (Config.Older, Config.Before); when that fails, the next Open goes on.
 func Open(cfg Config) (*DB, error) {
 	p, lock, err := admit(cfg)
 	if err != nil {
 		return nil, err
 	}
-	d, err := openHeld(cfg, p)
+	d, p, err := openHeld(cfg, p)
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	d.lock = lock
+	if p.From > 0 && cfg.Older == Migrate {
+		if err := d.migrate(cfg, p); err != nil {
+			return nil, errors.Join(err, d.Close())
+		}
+	}
 	return d, nil
 }
 
@@ -95,42 +101,59 @@ func admit(cfg Config) (plate, *os.File, error) {
 	return p, lock, err
 }
 
-func openHeld(cfg Config, p plate) (*DB, error) {
+// openHeld opens the files. The plate it returns is the one at the door now: a store that is about to be migrated has got a new one.
+func openHeld(cfg Config, p plate) (*DB, plate, error) {
 	guard, err := newGuard(cfg)
 	if err != nil {
-		return nil, err
+		return nil, p, err
 	}
 	if err := guard.roomToStart(); err != nil {
-		return nil, err
+		return nil, p, err
 	}
-	opts := stateOptions(cfg.state(), cfg.log())
-	if err := checkTables(opts); err != nil {
-		return nil, damaged(cfg.Dir, err)
-	}
-	b, err := openFiles(cfg.Dir, opts)
+	b, changing, err := openState(cfg, p)
 	if err != nil {
-		return nil, err
+		return nil, p, err
 	}
 	if err := sameStore(cfg.Dir, b, p); err != nil {
-		return nil, errors.Join(err, b.Close())
+		return nil, p, errors.Join(err, b.Close())
 	}
-	numbers, err := openNumbers(cfg.Dir, b, cfg.log())
+	numbers, err := openNumbers(cfg.Dir, b, changing, cfg.log())
 	if err != nil {
-		return nil, errors.Join(err, b.Close())
+		return nil, p, errors.Join(err, b.Close())
 	}
-	if p.Format < Format { // from here on an older program must not open it
-		p.Format = Format
-		if err := p.hang(cfg.Dir); err != nil {
-			return nil, errors.Join(err, numbers.close(), b.Close())
+	if p.Format < Format && cfg.Older == Migrate {
+		if p, err = beginMigration(cfg, b, p); err != nil {
+			return nil, p, errors.Join(err, numbers.close(), b.Close())
 		}
 	}
-	bulk, err := findBulk(cfg, b)
-	if err != nil {
-		return nil, errors.Join(err, numbers.close(), b.Close())
+	var bulk *bulk
+	if p.Format >= bulkFormat {
+		if bulk, err = findBulk(cfg, b); err != nil {
+			return nil, p, errors.Join(err, numbers.close(), b.Close())
+		}
 	}
 	d := newDB(cfg, b, guard, numbers, bulk)
 	d.id = p.ID
-	return d, nil
+	return d, p, nil
+}
+
+// openState opens Badger's files; changing says that they may be written.
+func openState(cfg Config, p plate) (b *badgerdb.DB, changing bool, err error) {
+	opts := stateOptions(cfg.state(), cfg.log())
+	if err := checkTables(opts); err != nil {
+		return nil, false, damaged(cfg.Dir, err)
+	}
+	changing = true
+	if p.Format < Format && cfg.Older == Look {
+		// Badger removes its logs when it is closed, and can't open one that it finds without cutting it.
+		logs, err := filepath.Glob(filepath.Join(cfg.state(), "*.mem"))
+		if err != nil {
+			return nil, false, fmt.Errorf("looking for logs: %w", err)
+		}
+		changing = len(logs) > 0
+	}
+	b, err = openFiles(cfg.Dir, opts.WithReadOnly(!changing))
+	return b, changing, err
 }
 
 // findBulk reads the records of the bulk kinds, without their values, and opens what they name.

@@ -15,10 +15,11 @@ import (
 	"doorward/store"
 )
 
-// Format is the number of the layout this program writes. It grows when an older program could misread what a newer one wrote.
+// Format is the number of the layout this program writes. It grows when an older program could misread what a newer one wrote; migrate.go
+// brings older stores to it.
 //
 //	1  every value in Badger
-//	2  large values of the bulk kinds in segments; all that 1 wrote is read as it is, so Open only hangs the new plate
+//	2  large values of the bulk kinds in segments
 const Format = 2
 
 const plateName = "doorward.json"
@@ -31,6 +32,8 @@ type plate struct {
 	MadeBy string    `json:"made_by"`
 	Made   time.Time `json:"made"`
 	Check  string    `json:"check"`
+	// From is the format that the store is being brought from, 0 when it is all of Format. Never inside the database.
+	From int `json:"migrating_from,omitempty"`
 }
 
 var metaKey = store.Key(store.KindMeta, "store")
@@ -72,6 +75,10 @@ func readPlate(dir string) (plate, error) {
 	if p.Format > Format {
 		return plate{}, fmt.Errorf("%w: %s has format %d, this program knows up to %d; start the newer doorward, nothing was touched",
 			store.ErrNewer, dir, p.Format, Format)
+	}
+	if p.From != 0 && (p.From < 1 || p.From >= p.Format || p.Format != Format) {
+		return plate{}, fmt.Errorf("%w: %s speaks of a migration from format %d to %d, which this program can't end; start the doorward that began it",
+			store.ErrForeign, filepath.Join(dir, plateName), p.From, p.Format)
 	}
 	return p, nil
 }
@@ -118,6 +125,7 @@ func (p plate) fits(cfg Config) error {
 
 // madeWith says whether p was this record inside the database: it keeps the format that the store was made with.
 func (p plate) madeWith(record []byte) bool {
+	p.From = 0
 	for p.Format = Format; p.Format > 0; p.Format-- {
 		if string(record) == string(p.encode()) {
 			return true

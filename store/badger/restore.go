@@ -14,10 +14,10 @@ import (
 	"doorward/store"
 )
 
-// Own reports whether a record is the engine's own: the plate and the numbers of commits. They speak of one database's files and go into no
-// backup.
+// Own reports whether a record is the engine's own: the plate, the progress of a migration and the numbers of commits. They speak of one
+// database's files and go into no backup.
 func Own(key []byte) bool {
-	return bytes.Equal(key, metaKey) || bytes.HasPrefix(key, store.Key(store.KindMeta, "commit", []byte(nil)))
+	return bytes.Equal(key, metaKey) || bytes.Equal(key, migrationKey) || bytes.HasPrefix(key, store.Key(store.KindMeta, "commit", []byte(nil)))
 }
 
 // Identity is what a store's plate says.
@@ -29,10 +29,11 @@ type Identity struct {
 	Check  string // the MAC by which it knows its master key, hex
 }
 
-// Identity returns what the store's plate says.
+// Identity returns what the store's plate says. A half-migrated store has the format that it is being brought to: the steps so far (migrate.go)
+// change where values lie and nothing that a backup holds.
 func (d *DB) Identity() (Identity, error) {
 	p, err := readPlate(d.dir)
-	return Identity(p), err
+	return Identity{Format: p.Format, ID: p.ID, MadeBy: p.MadeBy, Made: p.Made, Check: p.Check}, err
 }
 
 // Restore makes a store with the identity of another in the empty or absent directory of cfg: load puts its records in, by Commit. The plate
@@ -41,7 +42,7 @@ func (d *DB) Identity() (Identity, error) {
 //
 // Nobody who held the lost store may go on under its epochs: they are raised above all that it can have given out meanwhile.
 func Restore(cfg Config, as Identity, now time.Time, load func(*DB) error) (err error) {
-	p := plate(as)
+	p := plate{Format: as.Format, ID: as.ID, MadeBy: as.MadeBy, Made: as.Made, Check: as.Check}
 	if p.Format > Format {
 		return fmt.Errorf("%w: the backup has format %d, this program knows up to %d; use the newer doorward", store.ErrNewer, p.Format, Format)
 	}
@@ -63,12 +64,13 @@ func Restore(cfg Config, as Identity, now time.Time, load func(*DB) error) (err 
 	if err != nil {
 		return err
 	}
-	format := p.Format
-	p.Format = Format // while it is loaded; an older one is migrated when it is opened
+	if p.Format < Format { // it is loaded as Format, which an older program must not open; the next Open ends the migration
+		p.Format, p.From = Format, p.Format
+	}
 	if err := engrave(cfg, p); err != nil {
 		return errors.Join(err, lock.Close())
 	}
-	d, err := openHeld(cfg, p)
+	d, _, err := openHeld(cfg, p)
 	if err != nil {
 		return errors.Join(err, lock.Close())
 	}
@@ -78,11 +80,6 @@ func Restore(cfg Config, as Identity, now time.Time, load func(*DB) error) (err 
 	}
 	if err = errors.Join(err, d.Close()); err != nil {
 		return err
-	}
-	if p.Format = format; p.Format != Format {
-		if err := engrave(cfg, p); err != nil {
-			return err
-		}
 	}
 	return p.hang(cfg.Dir)
 }
