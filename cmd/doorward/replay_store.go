@@ -34,7 +34,7 @@ func replayStore(ctx context.Context, t *terminal, cfg *Config, f replayFlags) (
 	if err := badger.Copy(open, work); err != nil {
 		return storeError(err)
 	}
-	open.Dir = work
+	open.Dir, open.Older = work, badger.Keep
 	db, err := badger.Open(open)
 	if err != nil {
 		return storeError(err)

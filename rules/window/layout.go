@@ -18,6 +18,7 @@ type Layout struct {
 	fields   []string
 
 	reduced    bool  // see Without
+	each       bool  // of version 2, see version2.go
 	again      *cell // the list of what rules remember; nil: none does
 	firstAgain int   // slot of the first of them; the others follow
 }
@@ -64,8 +65,10 @@ func (c *cell) list(head, each, n int) { c.least, c.each, c.most = head, each, h
 const unknownSpan = 30 * 24 * time.Hour
 
 // NewLayout gives each distinct spec one slot, in the order of their texts. The error names the spec that is wrong and how.
-func NewLayout(specs []Spec) (*Layout, error) {
-	l := &Layout{slots: map[string]int{}, states: map[string]*cell{}, byKey: make([][]*cell, len(Keys)), sizes: make([]int, len(Keys))}
+func NewLayout(specs []Spec) (*Layout, error) { return newLayout(specs, false) }
+
+func newLayout(specs []Spec, each bool) (*Layout, error) {
+	l := &Layout{each: each, slots: map[string]int{}, states: map[string]*cell{}, byKey: make([][]*cell, len(Keys)), sizes: make([]int, len(Keys))}
 	byText := map[string]Spec{}
 	for _, s := range specs {
 		if err := s.Check(); err != nil {
@@ -87,12 +90,20 @@ func NewLayout(specs []Spec) (*Layout, error) {
 	for _, t := range texts {
 		s := byText[t]
 		state := stateText(s)
+		if each && s.Func == Again {
+			state = t
+		}
 		c := l.states[state]
 		if c == nil {
 			c = l.place(s, state)
 			l.states[state] = c
 		}
-		if s.Func == Again {
+		switch {
+		case s.Func != Again:
+		case each:
+			c.kind = &eachKind
+			l.states[stateText(s)] = c // any of them: there is something to continue
+		default:
 			if c.rules++; c.rules == 1 {
 				l.again, l.firstAgain = c, len(l.readings)
 			}
@@ -165,7 +176,7 @@ func (l *Layout) Spec(slot int) Spec { return l.readings[slot].spec }
 
 // Equal reports whether records of l and o are the same bytes.
 func (l *Layout) Equal(o *Layout) bool {
-	return l == o || !l.reduced && !o.reduced && slices.EqualFunc(l.cells, o.cells, func(a, b *cell) bool {
+	return l == o || !l.reduced && !o.reduced && l.each == o.each && slices.EqualFunc(l.cells, o.cells, func(a, b *cell) bool {
 		return a.text == b.text && a.most == b.most
 	}) && slices.EqualFunc(l.remembering(), o.remembering(), func(a, b reading) bool { return a.spec.Field == b.spec.Field })
 }
@@ -218,13 +229,13 @@ func (l *Layout) Marshal() []byte {
 	return b
 }
 
-// UnmarshalLayout reads what Marshal wrote. A version other than this one is refused.
+// UnmarshalLayout reads what Marshal wrote, for Restore. A version other than this one and the one before is refused.
 func UnmarshalLayout(b []byte) (*Layout, error) {
 	var stored storedLayout
 	if err := json.Unmarshal(b, &stored); err != nil {
 		return nil, fmt.Errorf("read window layout: %w", err)
 	}
-	if stored.Version != layoutVersion {
+	if stored.Version != layoutVersion && stored.Version != layoutEach {
 		return nil, fmt.Errorf("read window layout: version %d, this doorward reads version %d", stored.Version, layoutVersion)
 	}
 	specs := make([]Spec, len(stored.Windows))
@@ -234,7 +245,7 @@ func UnmarshalLayout(b []byte) (*Layout, error) {
 		}
 		specs[i] = Spec{s.Func, s.Key, s.Types, s.Field, time.Duration(s.Span) * time.Second, s.Where, s.Was}
 	}
-	l, err := NewLayout(specs)
+	l, err := newLayout(specs, stored.Version == layoutEach)
 	if err != nil {
 		return nil, fmt.Errorf("read window layout: %w", err)
 	}

@@ -60,10 +60,14 @@ type moves []move
 type move struct {
 	to, from *cell
 	rules    [][]int // again: by the number of a stored rule, those that continue it
+	each     []*cell // again, of version 2: by the number of a rule, what it continues
 }
 
 // bytes is what of a stored record continues.
 func (v *move) bytes(from []byte) []byte {
+	if v.each != nil {
+		return listed(from, v.each)
+	}
 	b := v.from.bytes(from)
 	if v.to.kind == &againKind {
 		return renumber(b, v.rules)
@@ -82,8 +86,10 @@ func (l *Layout) movesFrom(stored *Layout) []moves {
 	for _, c := range l.cells {
 		switch f := stored.states[c.text]; {
 		case f == nil:
+		case c == l.again && stored.each:
+			all[c.key] = append(all[c.key], move{to: c, each: l.eachOf(stored)})
 		case c == l.again:
-			all[c.key] = append(all[c.key], move{c, f, l.renumbered(stored)})
+			all[c.key] = append(all[c.key], move{to: c, from: f, rules: l.renumbered(stored)})
 		case f.most == c.most:
 			all[c.key] = append(all[c.key], move{to: c, from: f})
 		}

@@ -40,6 +40,8 @@ func TestMain(m *testing.M) {
 		err = mixAndDie(dir)
 	case "break":
 		err = breakStore(dir)
+	case "migrate":
+		err = migrateAndDie(dir)
 	}
 	if err != nil {
 		fmt.Println("child:", err)

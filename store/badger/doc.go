@@ -13,6 +13,12 @@
 //	acknowledged    the number of the last commit that was answered; see numbers.go for what it protects against
 //	ballast         256 MiB to delete when the disk is full
 //
+// # Formats
+//
+// The plate says the format. Open brings an older one to this program's, step by step in batches, each with how far it came in its
+// transaction; the plate says so before the first and until after the last, so that a kill anywhere leads to the next Open going on, and an older
+// program refuses what it could misread (migrate.go). To look at a store, to verify and to copy it, it is opened as it is (Config.Older).
+//
 // # Bulk values
 //
 // Deltas and checkpoint pages are nearly all of the bytes and live for minutes. Badger would write them into its log, into a table, and

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -55,22 +56,29 @@ type migration struct {
 // reportEvery is how many bytes go by between two lines of the log: a few seconds of a slow disk.
 const reportEvery = 256 << 20
 
-// beginMigration hangs the plate of a store that is being migrated, when Before lets it.
-func beginMigration(cfg Config, b *badgerdb.DB, p plate) (plate, error) {
-	if cfg.Before != nil {
-		err := b.View(func(txn *badgerdb.Txn) error {
+// askBefore asks Config.Before about a store of an older format, without changing its files as far as [Look] can.
+func askBefore(cfg Config, p plate) (err error) {
+	if p.Format == Format || cfg.Older != Migrate || cfg.Before == nil {
+		return nil
+	}
+	cfg.Older = Look
+	b, _, err := openState(cfg, p)
+	if err != nil {
+		return err
+	}
+	err = sameStore(cfg.Dir, b, p)
+	if err == nil {
+		err = b.View(func(txn *badgerdb.Txn) error {
 			return cfg.Before(p.Format, func(key []byte) ([]byte, error) { return lookup(txn, nil, key) })
 		})
-		if err != nil {
-			return p, err
-		}
 	}
-	next := p
-	next.Format, next.From = Format, p.Format
-	if err := next.hang(cfg.Dir); err != nil {
-		return p, err
-	}
-	return next, nil
+	return errors.Join(err, b.Close())
+}
+
+// beginMigration hangs the plate of a store that is being migrated.
+func beginMigration(dir string, p plate) (plate, error) {
+	p.Format, p.From = Format, p.Format
+	return p, p.hang(dir)
 }
 
 // migrate does what is left of a migration.

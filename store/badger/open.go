@@ -110,6 +110,9 @@ func openHeld(cfg Config, p plate) (*DB, plate, error) {
 	if err := guard.roomToStart(); err != nil {
 		return nil, p, err
 	}
+	if err := askBefore(cfg, p); err != nil {
+		return nil, p, err
+	}
 	b, changing, err := openState(cfg, p)
 	if err != nil {
 		return nil, p, err
@@ -122,7 +125,7 @@ func openHeld(cfg Config, p plate) (*DB, plate, error) {
 		return nil, p, errors.Join(err, b.Close())
 	}
 	if p.Format < Format && cfg.Older == Migrate {
-		if p, err = beginMigration(cfg, b, p); err != nil {
+		if p, err = beginMigration(cfg.Dir, p); err != nil {
 			return nil, p, errors.Join(err, numbers.close(), b.Close())
 		}
 	}
