@@ -49,6 +49,7 @@ func (s *Shard) commit(ctx context.Context) error {
 func (s *Shard) committed() {
 	v := s.evaluator
 	answers := v.owed.answers
+	v.cases.committed(v.owed.cases)
 	v.owed = effects{}
 	v.accounts.committed()
 	s.passed()

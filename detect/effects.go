@@ -50,18 +50,45 @@ func (v *Evaluator) caseOf(id string) (*caseChange, error) {
 	if c := v.owed.cases[id]; c != nil {
 		return c, nil
 	}
-	change := &caseChange{}
-	if v.config.Cases != nil {
-		c, ok, err := v.config.Cases(id)
-		if err != nil {
+	c, ok := v.cases.get(id)
+	if !ok && v.config.Cases != nil {
+		var err error
+		if c, ok, err = v.config.Cases(id); err != nil {
 			return nil, err
 		}
-		if ok {
-			before := c
-			change = &caseChange{before: &before, after: c}
-		}
 	}
-	return change, nil
+	if !ok {
+		return &caseChange{}, nil
+	}
+	before := c
+	return &caseChange{before: &before, after: c}, nil
+}
+
+// casesKept is how many of the cases that have changed lately a shard keeps in memory: who is being attacked is found again in seconds.
+const casesKept = 1000
+
+// lately are cases as they are in the store. Only their shard writes them.
+type lately struct{ young, old map[string]cases.Case }
+
+func (l *lately) get(id string) (cases.Case, bool) {
+	c, ok := l.young[id]
+	if !ok {
+		c, ok = l.old[id]
+	}
+	return c, ok
+}
+
+// committed keeps what is in the store now.
+func (l *lately) committed(changed map[string]*caseChange) {
+	if len(changed) == 0 {
+		return
+	}
+	if l.young == nil || len(l.young) > casesKept {
+		l.young, l.old = map[string]cases.Case{}, l.young
+	}
+	for id, c := range changed { // order does not matter: each is by itself
+		l.young[id] = c.after
+	}
 }
 
 // keepCase keeps a changed case for the next commit.

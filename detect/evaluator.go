@@ -46,6 +46,7 @@ type Evaluator struct {
 
 	// records of this shard's accounts, read through
 	accounts *accounts
+	cases    lately
 
 	// what the events and acts since the last commit owe the store and the world
 	owed   effects
@@ -80,6 +81,7 @@ func (v *Evaluator) forget() {
 	v.seen = newSeen(v.config.HashKey, v.config.repeats)
 	v.sequence = 0
 	v.accounts.forget()
+	v.cases = lately{}
 	v.owed = effects{}
 }
 

@@ -1,6 +1,7 @@
 package badger
 
 import (
+	"bytes"
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
@@ -8,9 +9,10 @@ import (
 	"doorward/store"
 )
 
-// absence tells of most accounts that there is no record of them, without looking for one: every account that is new costs two such looks,
-// one by its shard and one by the committer, and a look for what is not there goes through every table and the write buffer (5 us each at a
-// million accounts). It is a Bloom filter over the keys of one kind, so it never says so of a key that has a record: keys are put in before
+// absence tells of most accounts, findings and cases that there is no record of them, without looking for one: every account that is new costs
+// two such looks, one by its shard and one by the committer, every finding and case one; and a look for what is not there goes through every
+// table and the write buffer (5 us each at a million accounts). It is a Bloom filter over their keys, so it never says so of a key that has a
+// record: keys are put in before
 // their transaction is committed and never taken out. It is filled once somebody has missed often enough for it to pay.
 type absence struct {
 	seed    maphash.Seed
@@ -21,6 +23,11 @@ type absence struct {
 	mu    sync.Mutex // held to add
 	count int        // keys in the last filter
 }
+
+// filtered are the kinds of record that are looked for when there is none yet.
+var filtered = []byte{store.KindAccount, store.KindFinding, store.KindCase}
+
+func isFiltered(key []byte) bool { return len(key) > 0 && bytes.IndexByte(filtered, key[0]) >= 0 }
 
 const (
 	missesUntilFilled = 1000
@@ -48,7 +55,7 @@ func newFilter(keys int) *filter {
 
 // certain reports whether key is known to have no record.
 func (a *absence) certain(key []byte) bool {
-	return a != nil && len(key) > 0 && key[0] == store.KindAccount && a.whole.Load() && !a.has(maphash.Bytes(a.seed, key))
+	return a != nil && isFiltered(key) && a.whole.Load() && !a.has(maphash.Bytes(a.seed, key))
 }
 
 func (a *absence) has(h uint64) bool {
@@ -62,7 +69,7 @@ func (a *absence) has(h uint64) bool {
 
 // add notes a key that will have a record.
 func (a *absence) add(key []byte) {
-	if a == nil || len(key) == 0 || key[0] != store.KindAccount {
+	if a == nil || !isFiltered(key) {
 		return
 	}
 	h := maphash.Bytes(a.seed, key)
@@ -104,9 +111,9 @@ func (f *filter) add(h uint64) {
 	f.bits(h, func(w *atomic.Uint64, bit uint64) bool { w.Or(bit); return true })
 }
 
-// missedAccount notes that a look for an account found nothing, and begins to fill the filter when there were enough.
-func (d *DB) missedAccount(key []byte) {
-	if d.absent == nil || len(key) == 0 || key[0] != store.KindAccount || d.absent.missed.Add(1) != missesUntilFilled {
+// missed notes that a look found nothing, and begins to fill the filter when there were enough.
+func (d *DB) missed(key []byte) {
+	if d.absent == nil || !isFiltered(key) || d.absent.missed.Add(1) != missesUntilFilled {
 		return
 	}
 	done, err := d.begin()
@@ -123,17 +130,18 @@ func (d *DB) missedAccount(key []byte) {
 func (d *DB) fillAbsence() {
 	txn := d.b.NewTransaction(false)
 	defer txn.Discard()
-	accounts := store.Key(store.KindAccount)
 	stopped := false
-	walkKeys(txn, accounts, store.After(accounts), func(key []byte) bool {
-		select {
-		case <-d.stop:
-			stopped = true
-			return false
-		default:
-		}
-		d.absent.add(key)
-		return true
-	})
+	for _, kind := range filtered {
+		of := store.Key(kind)
+		walkKeys(txn, of, store.After(of), func(key []byte) bool {
+			select {
+			case <-d.stop:
+				stopped = true
+			default:
+				d.absent.add(key)
+			}
+			return !stopped
+		})
+	}
 	d.absent.whole.Store(!stopped)
 }

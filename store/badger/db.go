@@ -186,7 +186,7 @@ func (d *DB) Get(ctx context.Context, keys ...[]byte) ([][]byte, error) {
 			return nil, fmt.Errorf("reading a record: %w", err)
 		}
 		if values[i] == nil {
-			d.missedAccount(k)
+			d.missed(k)
 		}
 	}
 	return values, nil
