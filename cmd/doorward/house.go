@@ -51,6 +51,7 @@ type house struct {
 	answers *answers
 	client  *kafka.Client  // nil: no broker
 	history *history.Store // nil: not serving
+	note    string         // for people, of what does not keep the service from its work
 	mail    *mailroom      // nil: not serving
 	parts   []part         // what the sites need running beside them
 	onStop  []func()       // what a shutdown tells the sites

@@ -27,7 +27,11 @@ func (s *house) metrics() http.Handler {
 		if len(reasons) > 0 {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
-		json.NewEncoder(w).Encode(map[string]any{"ready": len(reasons) == 0, "reasons": reasons})
+		answer := map[string]any{"ready": len(reasons) == 0, "reasons": reasons}
+		if s.note != "" {
+			answer["note"] = s.note
+		}
+		json.NewEncoder(w).Encode(answer)
 	})
 	return mux
 }

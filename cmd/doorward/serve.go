@@ -70,7 +70,7 @@ func (s *house) serve(ctx context.Context, o serveOptions) error {
 		return err
 	}
 	defer s.client.Close()
-	if s.history, err = history.Open(filepath.Join(s.cfg.Store, "history"), time.Duration(s.cfg.History)); err != nil {
+	if err := s.openHistory(); err != nil {
 		return err
 	}
 	defer s.history.Close()
@@ -275,4 +275,15 @@ func (s *house) handlers(sites []*site) error {
 		}
 	}
 	return nil
+}
+
+// openHistory opens what people look at later. Its damage stops nothing: it is put aside and filled again from the topics.
+func (s *house) openHistory() (err error) {
+	dir := filepath.Join(s.cfg.Store, "history")
+	var damage error
+	if s.history, damage, err = history.OpenAnew(dir, time.Duration(s.cfg.History)); damage != nil {
+		s.note = "the history of events was damaged and is filled again from the topics; what was there lies in " + dir + history.Aside + " and may be deleted"
+		s.log.Error(s.note, "damage", damage)
+	}
+	return err
 }

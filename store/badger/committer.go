@@ -297,6 +297,9 @@ func (d *DB) flush(g *group) error {
 	if !g.writes {
 		return nil
 	}
+	if err := d.guard.now(); err != nil { // the requests may have waited while a neighbour filled the disk
+		return err
+	}
 	if d.numbers != nil {
 		if err := d.numbers.put(g.txn); err != nil {
 			return fmt.Errorf("numbering a commit: %w", err)

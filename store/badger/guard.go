@@ -21,7 +21,7 @@ type Guard struct {
 	Free func() (free, total uint64, err error)
 	// Least is the free bytes below which commits are refused, given the total; nil is LeastFree.
 	Least func(total uint64) uint64
-	// Every is how often Free is asked; 0 is a second.
+	// Every is how often Free is asked beside every group of commits; 0 is a second.
 	Every time.Duration
 	// Ballast is the size of the file that Create puts aside, in bytes: 0 is 256 MiB, below 0 none.
 	Ballast int64
@@ -102,7 +102,9 @@ func (g *guard) look() {
 	case was == nil && free < least:
 		why := fmt.Sprintf("%d MiB are free on the disk of %s and %d are kept free; make room there (at worst delete %s), writing resumes by itself",
 			free>>20, g.dir, least>>20, filepath.Join(g.dir, ballastName))
-		g.full.Store(&why)
+		if !g.full.CompareAndSwap(nil, &why) {
+			return
+		}
 		g.log.Error("stopped writing: too little free disk", "dir", g.dir, "free", free, "least", least)
 	case was != nil && free >= least+least/20:
 		g.full.Store(nil)
@@ -118,6 +120,20 @@ func (g *guard) allow(bytes int64) error {
 	if g.written.Add(bytes) > checkAfter {
 		g.look()
 	}
+	return g.refuse()
+}
+
+// now looks and refuses what is about to be written when there is no room: asking costs a microsecond, and a neighbour takes gibibytes in
+// less time than is between two looks by the clock.
+func (g *guard) now() error {
+	if g == nil {
+		return nil
+	}
+	g.look()
+	return g.refuse()
+}
+
+func (g *guard) refuse() error {
 	if why := g.full.Load(); why != nil {
 		return fmt.Errorf("%w: %s", store.ErrFull, *why)
 	}

@@ -96,6 +96,35 @@ func TestGuardLooksBeforeMuch(t *testing.T) {
 	}
 }
 
+// TestGuardLooksAtEachCommit: room that is gone since the last look by the clock is missed at the next commit, however small.
+func TestGuardLooksAtEachCommit(t *testing.T) {
+	var d disk
+	d.free.Store(50 << 30)
+	cfg := storetest.Config(filepath.Join(t.TempDir(), "store"))
+	cfg.Guard = d.guard()
+	cfg.Guard.Every = time.Hour
+	db, err := badger.Create(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	key := []byte("z")
+	commit := func(value string) error {
+		_, err := db.Commit(t.Context(), &store.Batch{Shard: store.NoShard, Put: []store.Pair{{Key: key, Value: []byte(value)}}})
+		return err
+	}
+	if err := commit("1"); err != nil {
+		t.Fatal(err)
+	}
+	d.free.Store(1 << 20)
+	if err := commit("2"); !errors.Is(err, store.ErrFull) || !db.Full() {
+		t.Errorf("a commit without room: %v", err)
+	}
+	if v, err := db.Get(t.Context(), key); err != nil || string(v[0]) != "1" {
+		t.Errorf("a commit that was refused is there: %q, %v", v, err)
+	}
+}
+
 func TestNoRoomToStart(t *testing.T) {
 	cfg := made(t)
 	var d disk

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"time"
 
 	"doorward/store"
@@ -50,6 +51,28 @@ func Open(dir string, keep time.Duration) (*Store, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	return s, nil
+}
+
+// Aside is what is added to the name of a damaged history's directory.
+const Aside = ".damaged"
+
+// OpenAnew opens the history in dir. One that would have to be rebuilt is put aside, to dir + Aside, in place of what was put aside there
+// before, and an empty one is made, which the reader fills from the topics: nothing is decided from a history, so that its damage must not
+// keep anything else from working. Damage is what was wrong; nil: nothing was.
+func OpenAnew(dir string, keep time.Duration) (s *Store, damage, err error) {
+	s, err = Open(dir, keep)
+	if !errors.Is(err, ErrRebuild) {
+		return s, nil, err
+	}
+	damage = err
+	if err := os.RemoveAll(dir + Aside); err != nil {
+		return nil, damage, fmt.Errorf("putting a damaged history aside: %w", err)
+	}
+	if err := os.Rename(dir, dir+Aside); err != nil {
+		return nil, damage, fmt.Errorf("putting a damaged history aside: %w", err)
+	}
+	s, err = Open(dir, keep)
+	return s, damage, err
 }
 
 func (s *Store) checkLayout(ctx context.Context, dir string) error {

@@ -305,3 +305,61 @@ func TestRebuild(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestOpenAnew: a damaged history is put aside, an empty one takes its place, and there is never more than one aside. A sound one, and what
+// is no history at all, stay where they are.
+func TestOpenAnew(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "history")
+	anew := func() (*history.Store, error) {
+		s, damage, err := history.OpenAnew(dir, 90*24*time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s, damage
+	}
+	for n := range 3 {
+		s, damage := anew()
+		if (damage != nil) != (n > 0) || damage != nil && !errors.Is(damage, history.ErrRebuild) {
+			t.Errorf("round %d: damage: %v", n, damage)
+		}
+		if got, err := s.Account(t.Context(), "acct-1", time.Time{}, time.Time{}, 10, false); err != nil || len(got) > 0 {
+			t.Errorf("round %d: an empty history has %d lines, %v", n, len(got), err)
+		}
+		add(t, s, lines(1, 2, 3))
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if s, damage = anew(); damage != nil {
+			t.Errorf("a sound one: %v", damage)
+		}
+		if got, err := s.Account(t.Context(), "acct-1", time.Time{}, time.Time{}, 10, false); err != nil || len(got) == 0 {
+			t.Errorf("round %d: %d lines, %v", n, len(got), err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		tables, err := filepath.Glob(filepath.Join(dir, "state", "*.sst"))
+		if err != nil || len(tables) == 0 {
+			t.Fatalf("no table: %v", err)
+		}
+		b, err := os.ReadFile(tables[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		b[len(b)/3] ^= 1
+		if err := os.WriteFile(tables[0], b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	beside, err := os.ReadDir(filepath.Dir(dir))
+	if err != nil || len(beside) != 2 {
+		t.Errorf("beside the history: %v, %v", beside, err)
+	}
+	photos := t.TempDir()
+	if err := os.WriteFile(filepath.Join(photos, "holiday.jpg"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, damage, err := history.OpenAnew(photos, time.Hour); !errors.Is(err, store.ErrForeign) || damage != nil {
+		t.Errorf("somebody's files: %v, %v", damage, err)
+	}
+}

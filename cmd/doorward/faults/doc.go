@@ -47,6 +47,12 @@
 //	F-12   TestFault/order  three times, mixed up, an hour late, with gaps: windows and locks as a plain count says, late ones told 2026-11-24: passed, 200 seeds
 //	F-13   TestFault/poison 22 kinds of bad records and a spoilt batch: dead letters or a stop that names it, the model holds 2026-11-24: passed
 //	F-13   TestFault/bomb   batches that inflate to a gigabyte, promise to, or are noise: their partitions stop, memory is bounded 2026-11-24: passed, 0.4 GiB
+//	F-13   detect/kafka.TestDecodeBomb             batches of every codec that inflate to more than they may are refused for little memory every run of the suite
+//	F-13   detect/kafka.TestLZ4                    lz4 frames, right, cut and false, as another decoder reads them every run of the suite
+//	F-13   detect/kafka.TestFetchCodecs            every codec is read, and one that nobody knows is named     every run of the suite
+//	F-13   detect/kafka.TestFetchTransactions      control batches are stepped over, aborted records are not taken every run of the suite
+//	F-4    store/badger.TestGuardLooksAtEachCommit room that is gone since the last look is missed at the next commit every run of the suite
+//	F-7    store/history.TestOpenAnew              a damaged history is put aside and filled again             every run of the suite
 //	F-14   TestFault/dead   the dead-letter topic refuses: the partition stops, says so, and goes on by itself            2026-11-24: passed
 //	F-15   TestFault/clock  timestamps from 1970 to 2100 end no window, of their shard, its followers or its accounts 2026-11-24: passed
 //	F-16/17 TestFault/crowd half of all is one account's, a town behind one address, a burst: nobody restricted, the lag drains 2026-11-24: passed
