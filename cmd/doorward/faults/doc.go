@@ -48,9 +48,10 @@
 //	F-13   TestFault/poison 22 kinds of bad records and a spoilt batch: dead letters or a stop that names it, the model holds 2026-11-24: passed
 //	F-13   TestFault/bomb   batches that inflate to a gigabyte, promise to, or are noise: their partitions stop, memory is bounded 2026-11-24: passed, 0.4 GiB
 //	F-13   detect/kafka.TestDecodeBomb             batches of every codec that inflate to more than they may are refused for little memory every run of the suite
-//	F-13   detect/kafka.TestLZ4                    lz4 frames, right, cut and false, as another decoder reads them every run of the suite
-//	F-13   detect/kafka.TestFetchCodecs            every codec is read, and one that nobody knows is named     every run of the suite
-//	F-13   detect/kafka.TestFetchTransactions      control batches are stepped over, aborted records are not taken every run of the suite
+//	F-13   detect/kafka.TestDecode                 an unknown codec and broken bodies of the known ones are named every run of the suite
+//	F-13   detect/kafka.TestLZ4                    lz4 frames of every kind, cut anywhere, and past a limit      every run of the suite
+//	F-13   detect/kafka.TestFetchCodecs            records of every codec come out as they went in             every run of the suite
+//	F-13   detect/kafka.TestFetchTransactions      aborted records never come out, open ones wait (control batches) every run of the suite
 //	F-4    store/badger.TestGuardLooksAtEachCommit room that is gone since the last look is missed at the next commit every run of the suite
 //	F-7    store/history.TestOpenAnew              a damaged history is put aside and filled again             every run of the suite
 //	F-14   TestFault/dead   the dead-letter topic refuses: the partition stops, says so, and goes on by itself            2026-11-24: passed
