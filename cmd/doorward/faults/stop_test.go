@@ -92,13 +92,16 @@ func keyRow(t *testing.T, seed uint64) {
 	w.finish()
 }
 
-// lostRow: the store is gone. Serve does not begin with an empty one, in which everybody would be let in.
+// lostRow: the store is gone. Serve does not begin with an empty one, in which everybody would be let in. One that people make anew, on the
+// same broker, takes over what was published: who was locked is locked, before anything else is said of them.
 func lostRow(t *testing.T, seed uint64) {
 	w := newWorld(t, startBroker(t), seed)
 	w.init()
 	w.start()
 	w.startLoad(load{rate: 300, accounts: 50, copies: 1})
 	w.locks(1)
+	w.do(w.Context(), Act{Account: own(w.prefix), Kind: "lock"}) // by a person: no input says so again
+	w.locks(2)
 	w.settle()
 	w.end()
 	if err := os.RemoveAll(w.store); err != nil {
@@ -110,6 +113,27 @@ func lostRow(t *testing.T, seed uint64) {
 	if _, err := os.Stat(w.store); err == nil {
 		t.Error("serve made a store")
 	}
+	published := len(w.lockedNow())
+	if err := os.Rename(filepath.Join(w.dir, "master.key"), filepath.Join(w.dir, "lost.key")); err != nil {
+		t.Fatal(err)
+	}
+	w.init()
+	w.start()
+	w.answersRight()
+	locked := 0
+	for a := range w.lockedNow() {
+		if got, status := w.lookAt(t.Context(), a); status == 200 && got.State == "locked" {
+			locked++
+		} else {
+			t.Errorf("%s was published as locked; the new store says %+v, status %d", a, got, status)
+		}
+	}
+	w.end()
+	w.stopReading()
+	if locked < published || published == 0 {
+		t.Errorf("%d of %d accounts are locked", locked, published)
+	}
+	t.Logf("%d accounts that were published as locked are locked again", locked)
 }
 
 // sizes are a directory's files with their sizes and times.
