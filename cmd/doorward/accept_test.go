@@ -145,6 +145,9 @@ func (w *world) init() {
 // newPlace is a world without a store.
 func newPlace(t *testing.T, b broker, more string) *world {
 	t.Helper()
+	if b.name != "embedded" {
+		forgetOutputs(t, os.Getenv("DOORWARD_TEST_BROKERS"))
+	}
 	w := &world{T: t, broker: b, dir: t.TempDir(), topic: id("accept.events")}
 	w.write("doorward.yaml", fmt.Sprintf(`store: %s
 brokers: ["%s"]
@@ -155,6 +158,24 @@ api: {listen: "127.0.0.1:0"}
 metrics: {listen: "127.0.0.1:0"}
 %s%s`, filepath.Join(w.dir, "store"), b.address, w.topic, b.config, more))
 	return w
+}
+
+// forgetOutputs deletes what installations before this one have published to the cluster: a new store would take over their states, as the
+// first duty of one that is behind what was published.
+func forgetOutputs(t *testing.T, address string) {
+	t.Helper()
+	client, err := kafka.Connect(t.Context(), kafka.Config{Brokers: []string{address}, ClientID: "accept"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	var names []string
+	for _, topic := range kafka.Outputs() {
+		names = append(names, topic.Name)
+	}
+	if err := client.Delete(t.Context(), names); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
