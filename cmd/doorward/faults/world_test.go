@@ -127,7 +127,7 @@ portal: {listen: "127.0.0.1:0", public_url: "https://portal.example.test"}
 console: {listen: "127.0.0.1:0"}
 api: {listen: "127.0.0.1:0"}
 metrics: {listen: "127.0.0.1:0"}
-%s`, w.store, w.broker.address, w.topic, filepath.Join(w.dir, w.ruleDir), w.extra))
+%s`, w.store, strings.ReplaceAll(w.broker.address, ",", `", "`), w.topic, filepath.Join(w.dir, w.ruleDir), w.extra))
 }
 
 // init makes the store.
