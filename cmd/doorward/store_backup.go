@@ -75,13 +75,9 @@ func recipientsOf(keys []string, passphrase string) ([]backup.Recipient, error) 
 		return nil, fail(exitUsage, "a backup is sealed: give --recipient age1... (made by `age-keygen`), or --passphrase-file FILE")
 	}
 	if passphrase != "" {
-		b, err := readSecret("--passphrase-file", passphrase)
+		r, _, err := passphraseIn(passphrase)
 		if err != nil {
 			return nil, err
-		}
-		r, _, err := backup.Passphrase(b)
-		if err != nil {
-			return nil, fail(exitUsage, "--passphrase-file %s: %w", passphrase, err)
 		}
 		return []backup.Recipient{r}, nil
 	}
@@ -94,6 +90,19 @@ func recipientsOf(keys []string, passphrase string) ([]backup.Recipient, error) 
 		to = append(to, r)
 	}
 	return to, nil
+}
+
+// passphraseIn is the passphrase in a file's first line, for sealing and for opening.
+func passphraseIn(file string) (backup.Recipient, backup.Identity, error) {
+	b, err := readSecret("--passphrase-file", file)
+	if err != nil {
+		return nil, nil, err
+	}
+	r, i, err := backup.Passphrase(b)
+	if err != nil {
+		return nil, nil, fail(exitUsage, "--passphrase-file %s: %w", file, err)
+	}
+	return r, i, nil
 }
 
 // backUp writes the file: beside its name first, so that FILE is a whole backup or not there.

@@ -56,13 +56,9 @@ func identitiesOf(identity, passphrase string) ([]backup.Identity, error) {
 		return nil, fail(exitUsage, "a backup is sealed: give --identity FILE with the age key it was sealed for, or --passphrase-file FILE")
 	}
 	if passphrase != "" {
-		b, err := readSecret("--passphrase-file", passphrase)
+		_, i, err := passphraseIn(passphrase)
 		if err != nil {
 			return nil, err
-		}
-		_, i, err := backup.Passphrase(b)
-		if err != nil {
-			return nil, fail(exitUsage, "--passphrase-file %s: %w", passphrase, err)
 		}
 		return []backup.Identity{i}, nil
 	}

@@ -204,17 +204,7 @@ const forever = 5
 // act does what staff and owners do, to accounts that were told to be restricted and to others.
 func (w *world) act(ctx context.Context, l load) {
 	r := rand.New(rand.NewPCG(w.seed, 3))
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		if e := w.running(); e == nil || e.ended() {
-			continue
-		}
+	w.every(ctx, 100*time.Millisecond, func() {
 		n := r.IntN(l.accounts)
 		a := Act{Account: w.account(n), Kind: "lock"}
 		if r.IntN(4) > 0 && n%forever > 0 {
@@ -222,6 +212,22 @@ func (w *world) act(ctx context.Context, l load) {
 			a.Account = w.restricted(r, a.Account)
 		}
 		w.do(ctx, a)
+	})
+}
+
+// every does f at each tick at which an engine runs, until ctx ends.
+func (w *world) every(ctx context.Context, d time.Duration, f func()) {
+	tick := time.NewTicker(d)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if e := w.running(); e != nil && !e.ended() {
+			f()
+		}
 	}
 }
 
@@ -266,19 +272,7 @@ func (w *world) lockedNow() map[string]uint64 {
 // look asks the API about accounts again and again.
 func (w *world) look(ctx context.Context, l load) {
 	r := rand.New(rand.NewPCG(w.seed, 4))
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		if e := w.running(); e == nil || e.ended() {
-			continue
-		}
-		w.lookAt(ctx, w.account(r.IntN(l.accounts)))
-	}
+	w.every(ctx, 20*time.Millisecond, func() { w.lookAt(ctx, w.account(r.IntN(l.accounts))) })
 }
 
 // lookAt asks about one account; nothing is kept when nobody answers.
